@@ -1,0 +1,105 @@
+"""Renders what is derived from `wire.yaml`: the C header, the Python constants, SPEC.md's tables.
+
+    python -m tinymldelta.wire.render            writes what changed
+    python -m tinymldelta.wire.render --check    exits 1 and names what would change
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from tinymldelta.output import environment, write_if_changed
+from tinymldelta.wire.definition import Layout, WireDefinition, load_wire_definition
+
+_MARKER = re.compile(r"(<!-- wire:(\w+) -->\n).*?(<!-- /wire -->)", re.DOTALL)
+
+
+def _table(columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _layout_table(layout: Layout) -> str:
+    rows: list[tuple[object, ...]] = [
+        (f.offset, f.size, f"`{f.name}`", f.type_text, f.text) for f in layout.fields
+    ]
+    return _table(("offset", "bytes", "field", "type", "meaning"), rows)
+
+
+def spec_tables(wire: WireDefinition) -> dict[str, str]:
+    """The Markdown tables of SPEC.md by the name that its markers use."""
+    tables = {layout.name.lower(): _layout_table(layout) for layout in wire.layouts}
+    tables["limits"] = _table(
+        ("limit", "value", "meaning"), [(f"`{v.name}`", v.value, v.text) for v in wire.limits]
+    )
+    tables["digest_kinds"] = _table(
+        ("kind", "value", "bytes", "meaning"),
+        [(f"`{v.name}`", v.value, v.bytes, v.text) for v in wire.digest_kinds],
+    )
+    tables["encodings"] = _table(
+        ("encoding", "value", "meaning"), [(f"`{v.name}`", v.value, v.text) for v in wire.encodings]
+    )
+    tables["accept_flags"] = _table(
+        ("flag", "value", "the firmware also takes"),
+        [(f"`{v.name}`", f"{v.value:#06x}", v.text) for v in wire.accept_flags],
+    )
+    tables["tlvs"] = _table(
+        ("tag", "name", "value", "meaning"),
+        [(f"{t.tag:#04x}", f"`{t.name}`", t.type, t.text) for t in wire.tlvs],
+    )
+    tables["rules"] = _table(
+        ("rule", "reads", "refusal", "holds when"),
+        [
+            (f"`{r.name}`", f"`{r.tlv.name}`" if r.tlv else "header", f"`{r.status}`", r.text)
+            for r in wire.rules
+        ],
+    )
+    tables["statuses"] = _table(
+        ("code", "status", "meaning", "what to do"),
+        [(s.code, f"`{s.name}`", s.text, s.fix) for s in wire.statuses],
+    )
+    return tables
+
+
+def render_spec(wire: WireDefinition, text: str) -> str:
+    """SPEC.md's text with each marked table replaced. An unknown marker is a KeyError."""
+    tables = spec_tables(wire)
+    return _MARKER.sub(lambda m: m.group(1) + tables[m.group(2)] + m.group(3), text)
+
+
+def render_all(root: Path) -> dict[Path, str]:
+    """Every derived file of the checkout at `root`, as path -> content."""
+    wire = load_wire_definition(root / "codegen" / "wire.yaml")
+    env = environment()
+    spec = root / "SPEC.md"
+    return {
+        root / "zephyr_module" / "include" / "tinymldelta" / "wire.h": env.get_template(
+            "wire.h.j2"
+        ).render(wire=wire),
+        root / "codegen" / "src" / "tinymldelta" / "wire" / "constants.py": env.get_template(
+            "constants.py.j2"
+        ).render(wire=wire),
+        spec: render_spec(wire, spec.read_text(encoding="utf-8")),
+    }
+
+
+def main(arguments: list[str]) -> int:
+    root = Path(__file__).resolve().parents[4]
+    stale = []
+    for path, content in render_all(root).items():
+        if "--check" in arguments:
+            if not path.exists() or path.read_text(encoding="utf-8") != content:
+                stale.append(str(path.relative_to(root)))
+        elif write_if_changed(path, content):
+            print(f"wrote {path.relative_to(root)}")
+    if stale:
+        print(f"out of date: {', '.join(stale)}; run `./run wire`", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,168 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The wire format. Rendered from codegen/wire.yaml by `./run wire`; do not edit.
+ */
+#ifndef TINYMLDELTA_WIRE_H
+#define TINYMLDELTA_WIRE_H
+
+#define TMD_WIRE_VERSION 1
+
+/* Limits: a patch beyond one of them is refused. */
+#define TMD_META_MAX 1024u /* bytes of metadata in one patch */
+#define TMD_CHUNK_PAYLOAD_MAX 65535u /* bytes of encoded payload in one chunk of format 1 */
+#define TMD_MODEL_MAX 2147483647u /* bytes of one model; offsets then never wrap in 32 bits */
+#define TMD_WRITE_UNIT_MAX 256u /* bytes of one flash write unit */
+
+/* Patch formats: the first byte of a patch. */
+#define TMD_FORMAT_1 1u /* the layout of the first TinyMLDelta: byte ranges, RAW or RLE */
+
+/* What a contract accepts beyond the default. */
+#define TMD_ACCEPT_UNGUARDED 0x0001u /* patches that lack guardrail TLVs */
+#define TMD_ACCEPT_NO_DIGEST 0x0002u /* patches without digests (digest kind NONE) */
+
+/* Kinds of digest. */
+#define TMD_DIGEST_NONE 0u /* no digest; taken only if the contract accepts it */
+#define TMD_DIGEST_CRC32 1u /* CRC-32 (IEEE 802.3, as in zlib), little-endian, in the first 4 bytes; the other 28 are 0 */
+#define TMD_DIGEST_SHA256 2u /* SHA-256 (FIPS 180-4) */
+#define TMD_DIGEST_CMAC 3u /* reserved by the first TinyMLDelta; always refused */
+#define TMD_DIGEST_NONE_SIZE 0u
+#define TMD_DIGEST_CRC32_SIZE 4u
+#define TMD_DIGEST_SHA256_SIZE 32u
+#define TMD_DIGEST_CMAC_SIZE 16u
+
+/* Chunk encodings of format 1. */
+#define TMD_F1_RAW 0u /* the payload is the bytes */
+#define TMD_F1_RLE 1u /* the payload is pairs of count (u8, 0 means 256) and byte; its length is even */
+
+/* Offsets into the header of format 1; all fields are little-endian. */
+#define TMD_F1_HEADER_VERSION 0u /* u8: 1 */
+#define TMD_F1_HEADER_DIGEST_KIND 1u /* u8: digest kind of `base_digest` and `target_digest` */
+#define TMD_F1_HEADER_CHUNKS_N 2u /* u16: number of chunks; 0 is refused with digest kind NONE */
+#define TMD_F1_HEADER_BASE_BYTES 4u /* u32: length of the base, 1 to MODEL_MAX */
+#define TMD_F1_HEADER_TARGET_BYTES 8u /* u32: length of the target, 1 to MODEL_MAX */
+#define TMD_F1_HEADER_BASE_DIGEST 12u /* u8[32]: digest of the whole base */
+#define TMD_F1_HEADER_TARGET_DIGEST 44u /* u8[32]: digest of the whole target */
+#define TMD_F1_HEADER_META_BYTES 76u /* u16: length of the TLVs that follow, at most META_MAX */
+#define TMD_F1_HEADER_FLAGS 78u /* u16: 0; anything else is refused */
+#define TMD_F1_HEADER_SIZE 80u
+
+/* Offsets into the chunk header of format 1; all fields are little-endian. */
+#define TMD_F1_CHUNK_OFFSET 0u /* u32: where in the target the decoded bytes go */
+#define TMD_F1_CHUNK_PAYLOAD_BYTES 4u /* u16: length of the encoded payload, 1 to 65,535 */
+#define TMD_F1_CHUNK_ENCODING 6u /* u8: chunk encoding */
+#define TMD_F1_CHUNK_HAS_CRC 7u /* u8: 1: a CRC-32 of the encoded payload (u32) stands before the payload; 0: none */
+#define TMD_F1_CHUNK_SIZE 8u
+
+/* Offsets into the record in flash; all fields are little-endian. */
+#define TMD_RECORD_MAGIC 0u /* u16: 0x4D54 ('TM') */
+#define TMD_RECORD_VERSION 2u /* u8: layout of this record: 1 */
+#define TMD_RECORD_SLOT 3u /* u8: which slot is active: 0 or 1 */
+#define TMD_RECORD_SEQUENCE 4u /* u32: rises by one from record to record, modulo 2^32 */
+#define TMD_RECORD_MODEL_BYTES 8u /* u32: length of the model in the slot */
+#define TMD_RECORD_MODEL_SHA256 12u /* u8[32]: SHA-256 of the model in the slot */
+#define TMD_RECORD_CRC 44u /* u32: CRC-32 of all bytes before it */
+#define TMD_RECORD_SIZE 48u
+
+#define TMD_RECORD_MAGIC_VALUE 0x4D54u
+#define TMD_RECORD_VERSION_VALUE 1u
+
+/* Metadata TLVs: tag, and the one length that each value may have. */
+#define TMD_TLV_REQ_ARENA_BYTES 0x01u /* tensor arena that the target needs, in bytes */
+#define TMD_TLV_REQ_ARENA_BYTES_SIZE 4u
+#define TMD_TLV_TFLM_ABI 0x02u /* kernel build (high byte) and TFLite schema version (low byte) */
+#define TMD_TLV_TFLM_ABI_SIZE 2u
+#define TMD_TLV_OPSET_HASH 0x03u /* hash of the operators that the target uses, with versions */
+#define TMD_TLV_OPSET_HASH_SIZE 4u
+#define TMD_TLV_IO_HASH 0x04u /* hash of the target's input and output tensors */
+#define TMD_TLV_IO_HASH_SIZE 4u
+#define TMD_TLV_VENDOR_FIRST 0x80u /* from here up: ignored by the core */
+
+/* The guardrails, in the order in which they are evaluated. */
+enum tmd_rule {
+	TMD_RULE_ARENA = 0, /* the arena that the target needs is at most the arena of the firmware */
+	TMD_RULE_ABI = 1, /* kernel build and schema version are those of the firmware */
+	TMD_RULE_OPERATORS = 2, /* operators and their versions are those of the model that the firmware was built for */
+	TMD_RULE_IO = 3, /* element type, shape and quantisation of every in and out tensor are unchanged */
+	TMD_RULE_SLOT = 4, /* the target fits the slot */
+	TMD_RULES_N = 5
+};
+
+/* What came of evaluating one guardrail. */
+enum tmd_verdict {
+	TMD_PASS = 0, /* holds */
+	TMD_FAIL = 1, /* does not hold */
+	TMD_MISSING = 2, /* the patch does not carry the TLV, so the rule cannot be evaluated: refused */
+	TMD_WAIVED = 3 /* the TLV is missing and the contract accepts unguarded patches */
+};
+
+/* Every function that can fail returns one of these. */
+enum tmd_status {
+	TMD_OK = 0, /* done */
+	TMD_ERR_ARGUMENT = -1, /* an argument is out of range, or a call came out of order */
+	TMD_ERR_FLASH_READ = -10, /* reading flash failed */
+	TMD_ERR_FLASH_WRITE = -11, /* writing flash failed */
+	TMD_ERR_FLASH_ERASE = -12, /* erasing flash failed */
+	TMD_ERR_FLASH_VERIFY = -13, /* flash does not read back what was written */
+	TMD_ERR_GEOMETRY = -14, /* slots, records, contract and flash geometry do not fit together */
+	TMD_ERR_NO_MODEL = -15, /* no slot holds a model that verifies, and none is compiled in */
+	TMD_ERR_TRUNCATED = -20, /* the patch ends too early */
+	TMD_ERR_FORMAT = -21, /* not a patch, or a format that the firmware does not take */
+	TMD_ERR_HEADER = -22, /* a header field has an impossible value */
+	TMD_ERR_DIGEST_KIND = -23, /* a kind of digest that the firmware does not take */
+	TMD_ERR_METADATA = -24, /* the metadata is malformed, repeated or of an unknown kind */
+	TMD_ERR_TRAILING = -25, /* bytes follow the end of the patch */
+	TMD_ERR_UNGUARDED = -40, /* a guardrail TLV is missing */
+	TMD_ERR_ARENA = -41, /* the target needs a larger tensor arena than the firmware has */
+	TMD_ERR_ABI = -42, /* the target was made for another kernel build or schema version */
+	TMD_ERR_OPERATORS = -43, /* the target uses other operators or versions than the firmware was built for */
+	TMD_ERR_IO = -44, /* the target's in or out tensors differ from those the application was built for */
+	TMD_ERR_SLOT = -45, /* the target does not fit the slot */
+	TMD_ERR_BASE = -46, /* the patch was made for another base than the active model */
+	TMD_ERR_CHUNK_ENCODING = -60, /* a chunk has an unknown encoding or an impossible length */
+	TMD_ERR_CHUNK_ORDER = -61, /* chunks overlap or are out of order */
+	TMD_ERR_CHUNK_BOUNDS = -62, /* a chunk reaches beyond the target */
+	TMD_ERR_CHUNK_CRC = -63, /* a chunk's checksum is wrong */
+	TMD_ERR_GAP = -64, /* part of the target comes neither from the base nor from a chunk */
+	TMD_ERR_TARGET = -65 /* the new model is not the one that the patch promised */
+};
+
+/* X(symbol, name, text) for each status, so that names and texts come from the same list. */
+#define TMD_STATUS_LIST(X) \
+	X(TMD_OK, "OK", "done") \
+	X(TMD_ERR_ARGUMENT, "ARGUMENT", "an argument is out of range, or a call came out of order") \
+	X(TMD_ERR_FLASH_READ, "FLASH_READ", "reading flash failed") \
+	X(TMD_ERR_FLASH_WRITE, "FLASH_WRITE", "writing flash failed") \
+	X(TMD_ERR_FLASH_ERASE, "FLASH_ERASE", "erasing flash failed") \
+	X(TMD_ERR_FLASH_VERIFY, "FLASH_VERIFY", "flash does not read back what was written") \
+	X(TMD_ERR_GEOMETRY, "GEOMETRY", "slots, records, contract and flash geometry do not fit together") \
+	X(TMD_ERR_NO_MODEL, "NO_MODEL", "no slot holds a model that verifies, and none is compiled in") \
+	X(TMD_ERR_TRUNCATED, "TRUNCATED", "the patch ends too early") \
+	X(TMD_ERR_FORMAT, "FORMAT", "not a patch, or a format that the firmware does not take") \
+	X(TMD_ERR_HEADER, "HEADER", "a header field has an impossible value") \
+	X(TMD_ERR_DIGEST_KIND, "DIGEST_KIND", "a kind of digest that the firmware does not take") \
+	X(TMD_ERR_METADATA, "METADATA", "the metadata is malformed, repeated or of an unknown kind") \
+	X(TMD_ERR_TRAILING, "TRAILING", "bytes follow the end of the patch") \
+	X(TMD_ERR_UNGUARDED, "UNGUARDED", "a guardrail TLV is missing") \
+	X(TMD_ERR_ARENA, "ARENA", "the target needs a larger tensor arena than the firmware has") \
+	X(TMD_ERR_ABI, "ABI", "the target was made for another kernel build or schema version") \
+	X(TMD_ERR_OPERATORS, "OPERATORS", "the target uses other operators or versions than the firmware was built for") \
+	X(TMD_ERR_IO, "IO", "the target's in or out tensors differ from those the application was built for") \
+	X(TMD_ERR_SLOT, "SLOT", "the target does not fit the slot") \
+	X(TMD_ERR_BASE, "BASE", "the patch was made for another base than the active model") \
+	X(TMD_ERR_CHUNK_ENCODING, "CHUNK_ENCODING", "a chunk has an unknown encoding or an impossible length") \
+	X(TMD_ERR_CHUNK_ORDER, "CHUNK_ORDER", "chunks overlap or are out of order") \
+	X(TMD_ERR_CHUNK_BOUNDS, "CHUNK_BOUNDS", "a chunk reaches beyond the target") \
+	X(TMD_ERR_CHUNK_CRC, "CHUNK_CRC", "a chunk's checksum is wrong") \
+	X(TMD_ERR_GAP, "GAP", "part of the target comes neither from the base nor from a chunk") \
+	X(TMD_ERR_TARGET, "TARGET", "the new model is not the one that the patch promised")
+
+/* The same for the guardrails. */
+#define TMD_RULE_LIST(X) \
+	X(TMD_RULE_ARENA, "ARENA", "the arena that the target needs is at most the arena of the firmware") \
+	X(TMD_RULE_ABI, "ABI", "kernel build and schema version are those of the firmware") \
+	X(TMD_RULE_OPERATORS, "OPERATORS", "operators and their versions are those of the model that the firmware was built for") \
+	X(TMD_RULE_IO, "IO", "element type, shape and quantisation of every in and out tensor are unchanged") \
+	X(TMD_RULE_SLOT, "SLOT", "the target fits the slot")
+
+#endif /* TINYMLDELTA_WIRE_H */
