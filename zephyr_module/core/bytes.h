@@ -1,0 +1,38 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Little-endian numbers in byte buffers, on machines of either byte order and any alignment.
+ */
+#ifndef TMD_CORE_BYTES_H
+#define TMD_CORE_BYTES_H
+
+#include <stdint.h>
+
+static inline uint16_t tmd_get_u16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] | (uint16_t)(p[1] << 8));
+}
+
+static inline uint32_t tmd_get_u32(const uint8_t *p)
+{
+	return p[0] | ((uint32_t)p[1] << 8) | ((uint32_t)p[2] << 16) | ((uint32_t)p[3] << 24);
+}
+
+static inline void tmd_put_u16(uint8_t *p, uint16_t value)
+{
+	p[0] = (uint8_t)value;
+	p[1] = (uint8_t)(value >> 8);
+}
+
+static inline void tmd_put_u32(uint8_t *p, uint32_t value)
+{
+	tmd_put_u16(p, (uint16_t)value);
+	tmd_put_u16(p + 2, (uint16_t)(value >> 16));
+}
+
+static inline uint32_t tmd_min_u32(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+#endif /* TMD_CORE_BYTES_H */

@@ -1,0 +1,161 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <string.h>
+
+#include <tinymldelta/digest.h>
+
+#include "bytes.h"
+
+/* The CRC of each value of four bits: 64 bytes of table, where one of a byte would take 1 KB. */
+static const uint32_t crc_nibble[16] = {
+	0x00000000u, 0x1DB71064u, 0x3B6E20C8u, 0x26D930ACu, 0x76DC4190u, 0x6B6B51F4u,
+	0x4DB26158u, 0x5005713Cu, 0xEDB88320u, 0xF00F9344u, 0xD6D6A3E8u, 0xCB61B38Cu,
+	0x9B64C2B0u, 0x86D3D2D4u, 0xA00AE278u, 0xBDBDF21Cu,
+};
+
+uint32_t tmd_crc32(uint32_t crc, const void *data, size_t bytes)
+{
+	const uint8_t *p = data;
+
+	crc = ~crc;
+	while (bytes-- > 0) {
+		crc ^= *p++;
+		crc = (crc >> 4) ^ crc_nibble[crc & 15u];
+		crc = (crc >> 4) ^ crc_nibble[crc & 15u];
+	}
+	return ~crc;
+}
+
+/* FIPS 180-4, 4.2.2: fractional parts of the cube roots of the first 64 primes. */
+static const uint32_t sha_k[64] = {
+	0x428a2f98u, 0x71374491u, 0xb5c0fbcfu, 0xe9b5dba5u, 0x3956c25bu, 0x59f111f1u, 0x923f82a4u,
+	0xab1c5ed5u, 0xd807aa98u, 0x12835b01u, 0x243185beu, 0x550c7dc3u, 0x72be5d74u, 0x80deb1feu,
+	0x9bdc06a7u, 0xc19bf174u, 0xe49b69c1u, 0xefbe4786u, 0x0fc19dc6u, 0x240ca1ccu, 0x2de92c6fu,
+	0x4a7484aau, 0x5cb0a9dcu, 0x76f988dau, 0x983e5152u, 0xa831c66du, 0xb00327c8u, 0xbf597fc7u,
+	0xc6e00bf3u, 0xd5a79147u, 0x06ca6351u, 0x14292967u, 0x27b70a85u, 0x2e1b2138u, 0x4d2c6dfcu,
+	0x53380d13u, 0x650a7354u, 0x766a0abbu, 0x81c2c92eu, 0x92722c85u, 0xa2bfe8a1u, 0xa81a664bu,
+	0xc24b8b70u, 0xc76c51a3u, 0xd192e819u, 0xd6990624u, 0xf40e3585u, 0x106aa070u, 0x19a4c116u,
+	0x1e376c08u, 0x2748774cu, 0x34b0bcb5u, 0x391c0cb3u, 0x4ed8aa4au, 0x5b9cca4fu, 0x682e6ff3u,
+	0x748f82eeu, 0x78a5636fu, 0x84c87814u, 0x8cc70208u, 0x90befffau, 0xa4506cebu, 0xbef9a3f7u,
+	0xc67178f2u,
+};
+
+/* FIPS 180-4, 5.3.3: fractional parts of the square roots of the first 8 primes. */
+static const uint32_t sha_h[8] = {
+	0x6a09e667u, 0xbb67ae85u, 0x3c6ef372u, 0xa54ff53au,
+	0x510e527fu, 0x9b05688cu, 0x1f83d9abu, 0x5be0cd19u,
+};
+
+static uint32_t rotr(uint32_t x, unsigned int n)
+{
+	return (x >> n) | (x << (32u - n));
+}
+
+static uint32_t big_endian(const uint8_t *p)
+{
+	return ((uint32_t)p[0] << 24) | ((uint32_t)p[1] << 16) | ((uint32_t)p[2] << 8) | p[3];
+}
+
+/* FIPS 180-4, 6.2.2, with the message schedule in a ring of 16 words. s[0] to s[7] are a to h. */
+static void sha_block(uint32_t state[8], const uint8_t block[64])
+{
+	uint32_t w[16];
+	uint32_t s[8];
+
+	memcpy(s, state, sizeof(s));
+	for (unsigned int t = 0; t < 64u; t++) {
+		uint32_t *word = &w[t & 15u];
+		uint32_t t1;
+		uint32_t t2;
+
+		if (t < 16u) {
+			*word = big_endian(&block[4u * t]);
+		} else {
+			const uint32_t w15 = w[(t + 1u) & 15u];
+			const uint32_t w2 = w[(t + 14u) & 15u];
+
+			*word += (rotr(w15, 7) ^ rotr(w15, 18) ^ (w15 >> 3)) + w[(t + 9u) & 15u] +
+				 (rotr(w2, 17) ^ rotr(w2, 19) ^ (w2 >> 10));
+		}
+		t1 = s[7] + (rotr(s[4], 6) ^ rotr(s[4], 11) ^ rotr(s[4], 25)) +
+		     (s[6] ^ (s[4] & (s[5] ^ s[6]))) + sha_k[t] + *word;
+		t2 = (rotr(s[0], 2) ^ rotr(s[0], 13) ^ rotr(s[0], 22)) +
+		     ((s[0] & s[1]) | (s[2] & (s[0] | s[1])));
+		for (unsigned int i = 7; i > 0u; i--) {
+			s[i] = s[i - 1u];
+		}
+		s[4] += t1;
+		s[0] = t1 + t2;
+	}
+	for (unsigned int i = 0; i < 8u; i++) {
+		state[i] += s[i];
+	}
+}
+
+void tmd_sha256_init(struct tmd_sha256 *sha)
+{
+	memcpy(sha->state, sha_h, sizeof(sha->state));
+	sha->total = 0;
+}
+
+void tmd_sha256_update(struct tmd_sha256 *sha, const void *data, size_t bytes)
+{
+	const uint8_t *p = data;
+
+	while (bytes-- > 0) {
+		sha->block[sha->total++ & 63u] = *p++;
+		if ((sha->total & 63u) == 0u) {
+			sha_block(sha->state, sha->block);
+		}
+	}
+}
+
+void tmd_sha256_final(struct tmd_sha256 *sha, uint8_t out[32])
+{
+	const uint32_t total = sha->total;
+	uint8_t byte = 0x80;
+
+	do {
+		tmd_sha256_update(sha, &byte, 1);
+		byte = 0;
+	} while ((sha->total & 63u) != 56u);
+	/* The length in bits, as a big-endian number of 64 bits. */
+	memset(&sha->block[56], 0, 8);
+	sha->block[59] = (uint8_t)(total >> 29);
+	for (unsigned int i = 0; i < 4u; i++) {
+		sha->block[60u + i] = (uint8_t)((total << 3) >> (24u - 8u * i));
+	}
+	sha_block(sha->state, sha->block);
+	for (unsigned int i = 0; i < 32u; i++) {
+		out[i] = (uint8_t)(sha->state[i / 4u] >> (24u - 8u * (i % 4u)));
+	}
+}
+
+void tmd_fingerprint_init(struct tmd_fingerprint *print)
+{
+	print->crc = 0;
+	tmd_sha256_init(&print->sha);
+}
+
+void tmd_fingerprint_update(struct tmd_fingerprint *print, const void *data, size_t bytes)
+{
+	print->crc = tmd_crc32(print->crc, data, bytes);
+	tmd_sha256_update(&print->sha, data, bytes);
+}
+
+bool tmd_fingerprint_matches(struct tmd_fingerprint *print, uint8_t kind, const uint8_t digest[32],
+			     uint8_t sha256[32])
+{
+	tmd_sha256_final(&print->sha, sha256);
+	switch (kind) {
+	case TMD_DIGEST_NONE:
+		return true;
+	case TMD_DIGEST_CRC32:
+		return tmd_get_u32(digest) == print->crc;
+	case TMD_DIGEST_SHA256:
+		return memcmp(digest, sha256, TMD_DIGEST_SHA256_SIZE) == 0;
+	default:
+		return false;
+	}
+}

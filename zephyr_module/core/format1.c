@@ -1,0 +1,395 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The reader of format 1. SPEC.md numbers the checks; their order is part of the format, because
+ * every implementation has to name the same first fault.
+ */
+#include <string.h>
+
+#include "format1.h"
+
+#include "bytes.h"
+
+enum step {
+	STEP_HEADER,
+	STEP_TLV_HEAD,
+	STEP_TLV_VALUE,
+	STEP_CHUNK_HEAD,
+	STEP_CHUNK_CRC,
+	STEP_RAW,
+	STEP_RLE,
+	STEP_END,
+};
+
+/* Bytes on the stack that copies and runs go through. */
+#define PIECE 64u
+
+struct input {
+	const uint8_t *data;
+	size_t bytes;
+};
+
+/* Collect `want` bytes in scratch, over as many calls as it takes. True when they are there. */
+static bool gather(struct tmd_f1 *f, struct input *in, uint8_t want)
+{
+	while (f->fill < want) {
+		if (in->bytes == 0u) {
+			return false;
+		}
+		f->scratch[f->fill++] = *in->data++;
+		in->bytes--;
+	}
+	f->fill = 0;
+	return true;
+}
+
+static bool all_zero(const uint8_t *p, size_t bytes)
+{
+	uint8_t any = 0;
+
+	while (bytes-- > 0u) {
+		any |= *p++;
+	}
+	return any == 0u;
+}
+
+static bool is_model_length(uint32_t bytes)
+{
+	return bytes >= 1u && bytes <= TMD_MODEL_MAX;
+}
+
+/* Step 2 of SPEC.md: the 80 bytes of the header are in scratch. */
+static int read_header(struct tmd_patch *patch, const struct tmd_contract *contract)
+{
+	struct tmd_patch_info *info = &patch->info;
+	const uint8_t *h = patch->f1.scratch;
+	size_t digest_bytes;
+
+	info->digest_kind = h[TMD_F1_HEADER_DIGEST_KIND];
+	switch (info->digest_kind) {
+	case TMD_DIGEST_CRC32:
+		digest_bytes = TMD_DIGEST_CRC32_SIZE;
+		break;
+	case TMD_DIGEST_SHA256:
+		digest_bytes = TMD_DIGEST_SHA256_SIZE;
+		break;
+	case TMD_DIGEST_NONE:
+		if ((contract->accept & TMD_ACCEPT_NO_DIGEST) != 0u) {
+			digest_bytes = TMD_DIGEST_NONE_SIZE;
+			break;
+		}
+		return TMD_ERR_DIGEST_KIND;
+	default:
+		return TMD_ERR_DIGEST_KIND;
+	}
+
+	info->chunks_n = tmd_get_u16(&h[TMD_F1_HEADER_CHUNKS_N]);
+	info->base_bytes = tmd_get_u32(&h[TMD_F1_HEADER_BASE_BYTES]);
+	info->target_bytes = tmd_get_u32(&h[TMD_F1_HEADER_TARGET_BYTES]);
+	info->meta_bytes = tmd_get_u16(&h[TMD_F1_HEADER_META_BYTES]);
+	memcpy(info->base_digest, &h[TMD_F1_HEADER_BASE_DIGEST], sizeof(info->base_digest));
+	memcpy(info->target_digest, &h[TMD_F1_HEADER_TARGET_DIGEST], sizeof(info->target_digest));
+
+	if (tmd_get_u16(&h[TMD_F1_HEADER_FLAGS]) != 0u || !is_model_length(info->base_bytes) ||
+	    !is_model_length(info->target_bytes) ||
+	    !all_zero(&info->base_digest[digest_bytes], sizeof(info->base_digest) - digest_bytes) ||
+	    !all_zero(&info->target_digest[digest_bytes],
+		      sizeof(info->target_digest) - digest_bytes) ||
+	    (info->digest_kind == TMD_DIGEST_NONE && info->chunks_n == 0u)) {
+		return TMD_ERR_HEADER;
+	}
+	if (info->meta_bytes > TMD_META_MAX) {
+		return TMD_ERR_METADATA;
+	}
+	return TMD_OK;
+}
+
+/* After the header and after each TLV: on to the next one, or to the end of the head. */
+static int next_tlv(struct tmd_patch *patch)
+{
+	struct tmd_f1 *f = &patch->f1;
+
+	if (f->left == 0u) {
+		f->chunks_left = patch->info.chunks_n;
+		f->step = f->chunks_left > 0u ? STEP_CHUNK_HEAD : STEP_END;
+		patch->head_complete = 1;
+		return TMD_OK;
+	}
+	f->step = STEP_TLV_HEAD;
+	return f->left == 1u ? TMD_ERR_METADATA : TMD_OK;
+}
+
+/* The rule that reads a TLV, and the length that its value must have; -1 if the tag is unknown. */
+static int rule_of_tag(uint8_t tag, uint8_t *bytes)
+{
+	switch (tag) {
+	case TMD_TLV_REQ_ARENA_BYTES:
+		*bytes = TMD_TLV_REQ_ARENA_BYTES_SIZE;
+		return TMD_RULE_ARENA;
+	case TMD_TLV_TFLM_ABI:
+		*bytes = TMD_TLV_TFLM_ABI_SIZE;
+		return TMD_RULE_ABI;
+	case TMD_TLV_OPSET_HASH:
+		*bytes = TMD_TLV_OPSET_HASH_SIZE;
+		return TMD_RULE_OPERATORS;
+	case TMD_TLV_IO_HASH:
+		*bytes = TMD_TLV_IO_HASH_SIZE;
+		return TMD_RULE_IO;
+	default:
+		return -1;
+	}
+}
+
+/* Step 3 of SPEC.md: tag and length are in scratch. */
+static int read_tlv_head(struct tmd_patch *patch)
+{
+	struct tmd_f1 *f = &patch->f1;
+	const uint8_t tag = f->scratch[0];
+	const uint8_t bytes = f->scratch[1];
+
+	f->left = (uint16_t)(f->left - 2u);
+	if (bytes > f->left) {
+		return TMD_ERR_METADATA;
+	}
+	f->left = (uint16_t)(f->left - bytes);
+	f->tag = tag;
+	f->value_left = bytes;
+	f->step = STEP_TLV_VALUE;
+	if (tag < TMD_TLV_VENDOR_FIRST) {
+		uint8_t expected = 0;
+		const int rule = rule_of_tag(tag, &expected);
+
+		if (rule < 0 || bytes != expected || ((patch->info.present >> rule) & 1) != 0) {
+			return TMD_ERR_METADATA;
+		}
+		patch->info.present = (uint8_t)(patch->info.present | (1u << rule));
+	}
+	return TMD_OK;
+}
+
+static void read_tlv_value(struct tmd_patch *patch)
+{
+	struct tmd_patch_info *info = &patch->info;
+	const uint8_t *v = patch->f1.scratch;
+
+	switch (patch->f1.tag) {
+	case TMD_TLV_REQ_ARENA_BYTES:
+		info->arena_bytes = tmd_get_u32(v);
+		break;
+	case TMD_TLV_TFLM_ABI:
+		info->tflm_abi = tmd_get_u16(v);
+		break;
+	case TMD_TLV_OPSET_HASH:
+		info->opset_hash = tmd_get_u32(v);
+		break;
+	default: /* the only other one that read_tlv_head lets through to here */
+		info->io_hash = tmd_get_u32(v);
+		break;
+	}
+}
+
+/* True when the value of a vendor's TLV, which may be longer than scratch, has gone by. */
+static bool skip_value(struct tmd_f1 *f, struct input *in)
+{
+	const size_t n = in->bytes < f->value_left ? in->bytes : f->value_left;
+
+	in->data += n;
+	in->bytes -= n;
+	f->value_left = (uint8_t)(f->value_left - n);
+	return f->value_left == 0u;
+}
+
+int tmd_f1_head(struct tmd_patch *patch, const struct tmd_contract *contract, const uint8_t *data,
+		size_t bytes, size_t *used)
+{
+	struct tmd_f1 *f = &patch->f1;
+	struct input in = {data, bytes};
+	int err = TMD_OK;
+
+	while (err == TMD_OK && patch->head_complete == 0u) {
+		if (f->step == STEP_HEADER) {
+			if (!gather(f, &in, TMD_F1_HEADER_SIZE)) {
+				break;
+			}
+			err = read_header(patch, contract);
+			if (err == TMD_OK) {
+				f->left = patch->info.meta_bytes;
+				err = next_tlv(patch);
+			}
+		} else if (f->step == STEP_TLV_HEAD) {
+			if (!gather(f, &in, 2)) {
+				break;
+			}
+			err = read_tlv_head(patch);
+		} else if (f->tag >= TMD_TLV_VENDOR_FIRST) {
+			if (!skip_value(f, &in)) {
+				break;
+			}
+			err = next_tlv(patch);
+		} else {
+			if (!gather(f, &in, f->value_left)) {
+				break;
+			}
+			read_tlv_value(patch);
+			err = next_tlv(patch);
+		}
+	}
+	*used = bytes - in.bytes;
+	return err;
+}
+
+static int emit(struct tmd_f1 *f, const struct tmd_patch_io *io, const uint8_t *buf, uint32_t bytes)
+{
+	f->position += bytes;
+	return io->emit(io->ctx, buf, bytes);
+}
+
+/* Copy [position, end) from the base; the caller has checked that the base is long enough. */
+static int copy_to(struct tmd_f1 *f, const struct tmd_patch_io *io, uint32_t end)
+{
+	uint8_t piece[PIECE];
+
+	while (f->position < end) {
+		const uint32_t n = tmd_min_u32(end - f->position, PIECE);
+		int err = io->read_base(io->ctx, f->position, piece, n);
+
+		if (err == TMD_OK) {
+			err = emit(f, io, piece, n);
+		}
+		if (err != TMD_OK) {
+			return err;
+		}
+	}
+	return TMD_OK;
+}
+
+/* Step 5 of SPEC.md: a chunk header is in scratch. Copies the base up to the chunk. */
+static int read_chunk_head(struct tmd_patch *patch, const struct tmd_patch_io *io)
+{
+	struct tmd_f1 *f = &patch->f1;
+	const struct tmd_patch_info *info = &patch->info;
+	const uint32_t offset = tmd_get_u32(&f->scratch[TMD_F1_CHUNK_OFFSET]);
+
+	f->left = tmd_get_u16(&f->scratch[TMD_F1_CHUNK_PAYLOAD_BYTES]);
+	f->encoding = f->scratch[TMD_F1_CHUNK_ENCODING];
+	f->has_crc = f->scratch[TMD_F1_CHUNK_HAS_CRC];
+	if (f->encoding > TMD_F1_RLE || f->has_crc > 1u || f->left == 0u ||
+	    (f->encoding == TMD_F1_RLE && (f->left & 1u) != 0u)) {
+		return TMD_ERR_CHUNK_ENCODING;
+	}
+	if (offset < f->position) {
+		return TMD_ERR_CHUNK_ORDER;
+	}
+	if (offset >= info->target_bytes ||
+	    (f->encoding == TMD_F1_RAW && f->left > info->target_bytes - offset)) {
+		return TMD_ERR_CHUNK_BOUNDS;
+	}
+	if (offset > info->base_bytes && offset != f->position) {
+		return TMD_ERR_GAP;
+	}
+	f->crc = 0;
+	f->step = f->has_crc != 0u                ? STEP_CHUNK_CRC
+		  : f->encoding == TMD_F1_RAW ? STEP_RAW
+						  : STEP_RLE;
+	return copy_to(f, io, offset);
+}
+
+/* Step 7: the payload has ended. */
+static int end_chunk(struct tmd_f1 *f)
+{
+	if (f->has_crc != 0u && f->crc != f->crc_want) {
+		return TMD_ERR_CHUNK_CRC;
+	}
+	f->chunks_left--;
+	f->step = f->chunks_left > 0u ? STEP_CHUNK_HEAD : STEP_END;
+	return TMD_OK;
+}
+
+static int raw_payload(struct tmd_f1 *f, const struct tmd_patch_io *io, struct input *in)
+{
+	const uint32_t n = in->bytes < f->left ? (uint32_t)in->bytes : f->left;
+	const uint8_t *data = in->data;
+	int err;
+
+	in->data += n;
+	in->bytes -= n;
+	f->left = (uint16_t)(f->left - n);
+	f->crc = tmd_crc32(f->crc, data, n);
+	err = emit(f, io, data, n);
+	return err == TMD_OK && f->left == 0u ? end_chunk(f) : err;
+}
+
+/* Step 6: a pair of count and byte is in scratch. */
+static int rle_pair(struct tmd_patch *patch, const struct tmd_patch_io *io)
+{
+	struct tmd_f1 *f = &patch->f1;
+	uint32_t run = f->scratch[0] != 0u ? f->scratch[0] : 256u;
+	uint8_t piece[PIECE];
+
+	if (run > patch->info.target_bytes - f->position) {
+		return TMD_ERR_CHUNK_BOUNDS;
+	}
+	f->crc = tmd_crc32(f->crc, f->scratch, 2);
+	f->left = (uint16_t)(f->left - 2u);
+	memset(piece, f->scratch[1], sizeof(piece));
+	while (run > 0u) {
+		const uint32_t n = tmd_min_u32(run, PIECE);
+		const int err = emit(f, io, piece, n);
+
+		if (err != TMD_OK) {
+			return err;
+		}
+		run -= n;
+	}
+	return f->left == 0u ? end_chunk(f) : TMD_OK;
+}
+
+int tmd_f1_body(struct tmd_patch *patch, const struct tmd_patch_io *io, const uint8_t *data,
+		size_t bytes)
+{
+	struct tmd_f1 *f = &patch->f1;
+	struct input in = {data, bytes};
+	int err = TMD_OK;
+
+	while (err == TMD_OK && in.bytes > 0u) {
+		switch (f->step) {
+		case STEP_CHUNK_HEAD:
+			if (gather(f, &in, TMD_F1_CHUNK_SIZE)) {
+				err = read_chunk_head(patch, io);
+			}
+			break;
+		case STEP_CHUNK_CRC:
+			if (gather(f, &in, 4)) {
+				f->crc_want = tmd_get_u32(f->scratch);
+				f->step = f->encoding == TMD_F1_RAW ? STEP_RAW : STEP_RLE;
+			}
+			break;
+		case STEP_RAW:
+			err = raw_payload(f, io, &in);
+			break;
+		case STEP_RLE:
+			if (gather(f, &in, 2)) {
+				err = rle_pair(patch, io);
+			}
+			break;
+		default:
+			err = TMD_ERR_TRAILING;
+			break;
+		}
+	}
+	return err;
+}
+
+int tmd_f1_end(struct tmd_patch *patch, const struct tmd_patch_io *io)
+{
+	struct tmd_f1 *f = &patch->f1;
+
+	if (f->step != STEP_END) {
+		return TMD_ERR_TRUNCATED;
+	}
+	if (f->position < patch->info.target_bytes &&
+	    patch->info.target_bytes > patch->info.base_bytes) {
+		return TMD_ERR_GAP;
+	}
+	return copy_to(f, io, patch->info.target_bytes);
+}

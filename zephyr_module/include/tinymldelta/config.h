@@ -1,0 +1,37 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Options of the core, with their defaults. A platform overrides them on the compiler's command
+ * line or, for all at once, with -DTMD_CONFIG_FILE='"file.h"'.
+ */
+#ifndef TINYMLDELTA_CONFIG_H
+#define TINYMLDELTA_CONFIG_H
+
+#ifdef TMD_CONFIG_FILE
+#include TMD_CONFIG_FILE
+#endif
+
+/*
+ * Bytes of model that are gathered before they are programmed: a multiple of the flash's write
+ * unit, 48 or more (a record has to fit), at most 256. Smaller saves RAM, larger saves calls.
+ */
+#ifndef TMD_WRITE_BUFFER
+#define TMD_WRITE_BUFFER 256
+#endif
+
+/*
+ * Erase units of one slot that a staged update can find unchanged and leave alone, a multiple of 8.
+ * Units beyond are always rewritten. One bit of RAM each.
+ */
+#ifndef TMD_PAGES_MAX
+#define TMD_PAGES_MAX 256
+#endif
+
+/* A result that must not be dropped: every failure here means "do not trust what you have". */
+#if defined(__GNUC__) && !defined(TMD_CDEF)
+#define TMD_MUST_CHECK __attribute__((warn_unused_result))
+#else
+#define TMD_MUST_CHECK
+#endif
+
+#endif /* TINYMLDELTA_CONFIG_H */

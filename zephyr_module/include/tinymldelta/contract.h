@@ -1,0 +1,47 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * What one firmware accepts. `tmd codegen` writes one `const struct tmd_contract` per firmware; the
+ * core takes a pointer to it, so that the same compiled code answers for any contract.
+ */
+#ifndef TINYMLDELTA_CONTRACT_H
+#define TINYMLDELTA_CONTRACT_H
+
+#ifndef TMD_CDEF
+#include <stdint.h>
+#endif
+
+#include "config.h"
+#include "wire.h"
+
+#if defined(__cplusplus) && !defined(TMD_CDEF)
+extern "C" {
+#endif
+
+/* What the firmware has for one of its models. Sizes are in bytes. */
+struct tmd_model_contract {
+	const char *name;         /* as given to codegen; for messages only */
+	uint32_t arena_bytes;     /* tensor arena that the application reserves */
+	uint32_t opset_hash;      /* SPEC.md, OPSET_HASH of the model the firmware was built with */
+	uint32_t io_hash;         /* SPEC.md, IO_HASH of the same model */
+	uint32_t slot_bytes;      /* the largest model that a slot takes */
+	uint32_t model_bytes;     /* length of the model the firmware was built with */
+	uint8_t model_sha256[32]; /* its SHA-256 */
+};
+
+struct tmd_contract {
+	uint16_t wire_version; /* TMD_WIRE_VERSION of the generator */
+	uint16_t accept;       /* TMD_ACCEPT_* bits */
+	uint16_t formats;      /* bit n is set if patch format n is taken */
+	uint16_t tflm_abi;     /* SPEC.md, TFLM_ABI */
+	uint32_t erase_bytes;  /* the largest erase unit of the slots */
+	uint32_t write_bytes;  /* the flash's write unit, 1 to TMD_WRITE_UNIT_MAX */
+	uint16_t models_n;
+	const struct tmd_model_contract *models;
+};
+
+#if defined(__cplusplus) && !defined(TMD_CDEF)
+}
+#endif
+
+#endif /* TINYMLDELTA_CONTRACT_H */

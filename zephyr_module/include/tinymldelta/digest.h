@@ -1,0 +1,56 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * CRC-32 and SHA-256, and the two together as the fingerprint of a model.
+ */
+#ifndef TINYMLDELTA_DIGEST_H
+#define TINYMLDELTA_DIGEST_H
+
+#ifndef TMD_CDEF
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#endif
+
+#include "config.h"
+#include "wire.h"
+
+#if defined(__cplusplus) && !defined(TMD_CDEF)
+extern "C" {
+#endif
+
+/* CRC-32 of IEEE 802.3, as zlib computes it. Begin with crc = 0; feed pieces in turn. */
+uint32_t tmd_crc32(uint32_t crc, const void *data, size_t bytes);
+
+/* SHA-256 (FIPS 180-4). Messages shorter than 2^32 bytes. */
+struct tmd_sha256 {
+	uint32_t state[8];
+	uint32_t total; /* bytes so far */
+	uint8_t block[64];
+};
+
+void tmd_sha256_init(struct tmd_sha256 *sha);
+void tmd_sha256_update(struct tmd_sha256 *sha, const void *data, size_t bytes);
+void tmd_sha256_final(struct tmd_sha256 *sha, uint8_t out[32]);
+
+/* Both digests at once: the patch may carry either, the record always holds the SHA-256. */
+struct tmd_fingerprint {
+	uint32_t crc;
+	struct tmd_sha256 sha;
+};
+
+void tmd_fingerprint_init(struct tmd_fingerprint *print);
+void tmd_fingerprint_update(struct tmd_fingerprint *print, const void *data, size_t bytes);
+
+/*
+ * Finish, leave the SHA-256 in `sha256`, and tell whether `digest` of kind `kind` (TMD_DIGEST_*) is
+ * that of the data. Kind NONE always is; an unknown kind never is.
+ */
+bool tmd_fingerprint_matches(struct tmd_fingerprint *print, uint8_t kind, const uint8_t digest[32],
+			     uint8_t sha256[32]);
+
+#if defined(__cplusplus) && !defined(TMD_CDEF)
+}
+#endif
+
+#endif /* TINYMLDELTA_DIGEST_H */

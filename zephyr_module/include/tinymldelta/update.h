@@ -1,0 +1,71 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Applying a patch to a store.
+ *
+ * Streamed: the patch is consumed as it arrives and is gone.
+ *
+ *	tmd_update_begin(&update, &store);
+ *	tmd_update_write(&update, piece, bytes);    pieces of any size
+ *	tmd_update_finish(&update);                 TMD_OK: the target is the active model
+ *
+ * Staged: the patch can be read twice; it is decoded once without writing, so that a patch which is
+ * refused changes nothing at all, and erase units that hold their new content are left alone.
+ *
+ *	tmd_update_staged(&update, &store, &source);
+ *
+ * In both, nothing is written before header, metadata, guardrails and the base's digest are
+ * checked, and the active model and the records stay as they are until the last step, which is one
+ * record. The first error stays: later calls return it again.
+ */
+#ifndef TINYMLDELTA_UPDATE_H
+#define TINYMLDELTA_UPDATE_H
+
+#include "patch.h"
+#include "store.h"
+
+#if defined(__cplusplus) && !defined(TMD_CDEF)
+extern "C" {
+#endif
+
+struct tmd_update {
+	struct tmd_store *store;
+	struct tmd_patch patch;
+	struct tmd_fingerprint print; /* of what a pass without writing would have written */
+	uint32_t position;            /* bytes of the target so far */
+	uint32_t unit_end;            /* where the slot's current erase unit ends */
+	uint32_t unit;                /* its number in the slot */
+	uint16_t fill;                /* bytes gathered in store->buf */
+	int16_t status;               /* the first error */
+	uint8_t step;
+	uint8_t pass;
+	uint8_t slot;                        /* the one that is written */
+	uint8_t changed[TMD_PAGES_MAX / 8u]; /* bit n: erase unit n of the slot must be written */
+};
+
+/* A patch that can be read at any offset. read returns 0, or any other value on failure. */
+struct tmd_source {
+	int (*read)(void *ctx, uint32_t offset, void *buf, uint32_t bytes);
+	void *ctx;
+	uint32_t bytes; /* length of the patch */
+};
+
+int tmd_update_begin(struct tmd_update *update, struct tmd_store *store) TMD_MUST_CHECK;
+int tmd_update_write(struct tmd_update *update, const void *data, size_t bytes) TMD_MUST_CHECK;
+int tmd_update_finish(struct tmd_update *update) TMD_MUST_CHECK;
+
+/* Give up. The active model is what it was; the slot that was being written holds rubbish. */
+void tmd_update_abort(struct tmd_update *update);
+
+int tmd_update_staged(struct tmd_update *update, struct tmd_store *store,
+		      const struct tmd_source *source) TMD_MUST_CHECK;
+
+/* The first half of tmd_update_staged: would the patch be taken? Writes nothing. */
+int tmd_update_check(struct tmd_update *update, struct tmd_store *store,
+		     const struct tmd_source *source) TMD_MUST_CHECK;
+
+#if defined(__cplusplus) && !defined(TMD_CDEF)
+}
+#endif
+
+#endif /* TINYMLDELTA_UPDATE_H */

@@ -1,0 +1,39 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Regions of flash: bounds, erase units, and writes that are read back. Offsets are relative to the
+ * region. All of the store's flash access goes through here.
+ */
+#ifndef TMD_STORE_REGION_H
+#define TMD_STORE_REGION_H
+
+#include <stdbool.h>
+
+#include <tinymldelta/flash.h>
+
+/* Bytes on the stack for comparing flash with memory. */
+#define TMD_COMPARE_PIECE 32u
+
+/*
+ * Is the region well-formed: a port with a usable geometry, bounds within the device and at bounds
+ * of erase units? `*largest` becomes the size of its largest erase unit.
+ */
+bool tmd_region_is_valid(const struct tmd_region *region, uint32_t *largest);
+
+/* Size of the erase unit that begins at `offset`; 0 if none begins there. */
+uint32_t tmd_region_unit(const struct tmd_region *region, uint32_t offset);
+
+int tmd_region_read(const struct tmd_region *region, uint32_t offset, void *buf, uint32_t bytes);
+
+/* Erase the unit that begins at `offset`; nothing to do where flash needs no erase. */
+int tmd_region_erase(const struct tmd_region *region, uint32_t offset, uint32_t bytes);
+
+/* Program and compare with what is read back. Offset and length are multiples of the write unit. */
+int tmd_region_write(const struct tmd_region *region, uint32_t offset, const uint8_t *buf,
+		     uint32_t bytes);
+
+/* Does flash hold exactly `bytes` of `buf`? A failing read is a no. */
+bool tmd_region_equals(const struct tmd_region *region, uint32_t offset, const uint8_t *buf,
+		       uint32_t bytes);
+
+#endif /* TMD_STORE_REGION_H */
