@@ -1,0 +1,16 @@
+"""The one exception for bad input."""
+
+from __future__ import annotations
+
+
+class Refusal(Exception):  # noqa: N818 - not an error of the program: input that it does not take
+    """Input was refused. The command line prints it on stderr and exits with 1.
+
+    where: the file or part that was wrong; what: the fault; fix: what to do about it, may be empty.
+    """
+
+    def __init__(self, where: str, what: str, fix: str = "") -> None:
+        super().__init__(f"{where}: {what}" + (f" ({fix})" if fix else ""))
+        self.where = where
+        self.what = what
+        self.fix = fix

@@ -1,0 +1,245 @@
+"""From the bytes of a `.tflite` to a `Model`, or one Refusal that names the file and the fault."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+from typing import Any
+
+import tflite
+from flatbuffers import number_types
+
+from tinymldelta.errors import Refusal
+from tinymldelta.model.tables import Model, Node, Operator, Quantisation, Span, Tensor
+from tinymldelta.model.walk import walk
+from tinymldelta.wire.constants import MODEL_MAX
+
+SCHEMA_VERSION = 3  # the only one that TFLM runs: micro_interpreter refuses others
+_IDENTIFIER = b"TFL3"
+_SHORTEST = 16
+_ELEMENTS_MAX = 2**31 - 1
+_DIMENSIONS_MAX = 255  # a rank is one byte under the in/out hash; TFLM's kernels take 8 at most
+
+TYPE_NAMES: dict[int, str] = {
+    code: name for name, code in vars(tflite.TensorType).items() if not name.startswith("_")
+}
+_OPERATOR_NAMES: dict[int, str] = {
+    code: name for name, code in vars(tflite.BuiltinOperator).items() if not name.startswith("_")
+}
+_CUSTOM: int = tflite.BuiltinOperator.CUSTOM
+
+# Bits of one element. What is missing here (strings, variants) is refused.
+ELEMENT_BITS: dict[str, int] = {
+    "FLOAT32": 32, "FLOAT16": 16, "INT32": 32, "UINT8": 8, "INT64": 64, "BOOL": 8, "INT16": 16,
+    "COMPLEX64": 64, "INT8": 8, "FLOAT64": 64, "COMPLEX128": 128, "UINT64": 64, "RESOURCE": 32,
+    "UINT32": 32, "UINT16": 16, "INT4": 4, "BFLOAT16": 16,
+}  # fmt: skip
+
+
+class _Reader:
+    """Reads tables that the walk has checked; what they say is checked here."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        self._data = data
+        self._name = name
+        self._model = tflite.Model.GetRootAsModel(data, 0)
+
+    def fault(self, what: str, fix: str = "export the model again") -> Refusal:
+        return Refusal(self._name, what, fix)
+
+    def read(self) -> Model:
+        m = self._model
+        if m.Version() != SCHEMA_VERSION:
+            raise self.fault(f"schema version {m.Version()}; TensorFlow Lite Micro runs version "
+                             f"{SCHEMA_VERSION}", "convert it with a current converter")  # fmt: skip
+        if m.SubgraphsLength() != 1:
+            raise self.fault(f"{m.SubgraphsLength()} subgraphs; models with exactly one are "
+                             "supported", "convert it without control flow")  # fmt: skip
+        if m.SignatureDefsLength() > 1:
+            raise self.fault(f"{m.SignatureDefsLength()} signatures; at most one is supported",
+                             "export one signature")  # fmt: skip
+        graph = m.Subgraphs(0)
+        operators = tuple(self._operator(i) for i in range(m.OperatorCodesLength()))
+        tensors = tuple(self._tensor(graph.Tensors(i), i) for i in range(graph.TensorsLength()))
+        nodes = tuple(
+            self._node(graph.Operators(i), i, len(operators), len(tensors))
+            for i in range(graph.OperatorsLength())
+        )
+        inputs = self._indices(graph, "Inputs", "the graph's inputs", len(tensors), optional=False)
+        outputs = self._indices(graph, "Outputs", "the graph's outputs", len(tensors),
+                                optional=False)  # fmt: skip
+        if not inputs or not outputs:
+            raise self.fault(f"the graph has no {'outputs' if inputs else 'inputs'}")
+        if not nodes:
+            raise self.fault("the graph has no operators")
+        for index in (*inputs, *outputs):
+            self._check_interface(tensors[index])
+        return Model(
+            name=self._name,
+            length=len(self._data),
+            sha256=hashlib.sha256(self._data).digest(),
+            schema_version=m.Version(),
+            description=self._text(m.Description()),
+            operators=operators,
+            tensors=tensors,
+            nodes=nodes,
+            inputs=inputs,
+            outputs=outputs,
+        )
+
+    def _text(self, raw: bytes | None) -> str:
+        return (raw or b"").decode("utf-8", errors="replace")
+
+    def _operator(self, index: int) -> Operator:
+        entry = self._model.OperatorCodes(index)
+        # Old files have only the first field, new ones put 127 there for codes beyond it.
+        code = max(entry.DeprecatedBuiltinCode(), entry.BuiltinCode())
+        version = entry.Version()
+        if version < 1:
+            raise self.fault(f"operator {index} has version {version}")
+        if code == _CUSTOM:
+            raw = entry.CustomCode()
+            try:
+                name = (raw or b"").decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise self.fault(f"custom operator {index} has a name that is no text") from error
+            if not name or len(raw or b"") > 255:
+                raise self.fault(f"custom operator {index} has no name, or one beyond 255 bytes")
+            return Operator(code, name, True, version)
+        if code not in _OPERATOR_NAMES:
+            raise self.fault(f"operator {index} has code {code}, which the schema does not know")
+        return Operator(code, _OPERATOR_NAMES[code], False, version)
+
+    def _span(self, table: Any, slot: int, size: int) -> Span | None:
+        """Where a vector stands in the file; `slot` is its field number, `size` an element's."""
+        offset = number_types.UOffsetTFlags.py_type(table._tab.Offset(4 + 2 * slot))
+        if offset == 0 or table._tab.VectorLen(offset) == 0:
+            return None
+        return Span(int(table._tab.Vector(offset)), int(table._tab.VectorLen(offset)) * size)
+
+    def _quantisation(self, tensor: Any, where: str, shape: tuple[int, ...]) -> Quantisation | None:
+        q = tensor.Quantization()
+        if q is None or q.ScaleLength() == 0 and q.ZeroPointLength() == 0:
+            return None
+        scale = tuple(float(q.Scale(i)) for i in range(q.ScaleLength()))
+        zero_point = tuple(int(q.ZeroPoint(i)) for i in range(q.ZeroPointLength()))
+        axis = q.QuantizedDimension()
+        if len(scale) != len(zero_point) and len(zero_point) not in (0, 1):
+            raise self.fault(f"{where} has {len(scale)} scales and {len(zero_point)} zero points")
+        if not scale:
+            raise self.fault(f"{where} has zero points and no scale")
+        if not all(math.isfinite(s) for s in scale):
+            raise self.fault(f"{where} has a scale that is no finite number")
+        # Converters before 2020 wrote the filter's axis (3) on biases of rank 1: any dimension will do.
+        if len(scale) > 1 and len(scale) not in shape:
+            raise self.fault(f"{where} has {len(scale)} scales and the shape {list(shape)}")
+        return Quantisation(
+            scale, zero_point, axis,
+            scale_span=self._span(q, 2, 4),
+            zero_point_span=self._span(q, 3, 8),
+            min_span=self._span(q, 0, 4),
+            max_span=self._span(q, 1, 4),
+        )  # fmt: skip
+
+    def _tensor(self, tensor: Any, index: int) -> Tensor:
+        name = self._text(tensor.Name())
+        where = f"tensor {index} ({name!r})" if name else f"tensor {index}"
+        code = tensor.Type()
+        type_name = TYPE_NAMES.get(code, "")
+        if type_name not in ELEMENT_BITS:
+            raise self.fault(f"{where} has element type {type_name or code}, which "
+                             "TensorFlow Lite Micro does not run")  # fmt: skip
+        if tensor.ShapeLength() > _DIMENSIONS_MAX:
+            raise self.fault(f"{where} has {tensor.ShapeLength()} dimensions")
+        shape = tuple(int(tensor.Shape(i)) for i in range(tensor.ShapeLength()))
+        if any(dimension < 0 for dimension in shape):
+            raise self.fault(f"{where} has the dynamic shape {list(shape)}",
+                             "convert it with a fixed batch size and fixed dimensions")  # fmt: skip
+        if math.prod(shape) > _ELEMENTS_MAX:
+            raise self.fault(f"{where} has the impossible shape {list(shape)}")
+        if tensor.Sparsity() is not None:
+            raise self.fault(f"{where} is sparse", "convert it without sparsity")
+        buffer = tensor.Buffer()
+        if buffer >= self._model.BuffersLength():
+            raise self.fault(f"{where} names buffer {buffer} of {self._model.BuffersLength()}")
+        return Tensor(
+            index=index,
+            name=name,
+            type=type_name,
+            type_code=code,
+            shape=shape,
+            quantisation=self._quantisation(tensor, where, shape),
+            data=self._constant(buffer, where, math.prod(shape), ELEMENT_BITS[type_name]),
+            buffer=buffer,
+            is_variable=bool(tensor.IsVariable()),
+        )
+
+    def _constant(self, buffer: int, where: str, elements: int, bits: int) -> Span | None:
+        table = self._model.Buffers(buffer)
+        if table.Offset() > 1 or table.Size() > 1:
+            raise self.fault(f"{where} keeps its data outside the flatbuffer",
+                             "export it in one piece, below 2 GB")  # fmt: skip
+        span = self._span(table, 0, 1)
+        if span is not None and span.length != (elements * bits + 7) // 8:
+            raise self.fault(f"{where} has {span.length} bytes of data and needs "
+                             f"{(elements * bits + 7) // 8}")  # fmt: skip
+        return span
+
+    def _node(self, node: Any, index: int, operators: int, tensors: int) -> Node:
+        where = f"node {index}"
+        if not 0 <= node.OpcodeIndex() < operators:
+            raise self.fault(f"{where} names operator {node.OpcodeIndex()} of {operators}")
+        if node.LargeCustomOptionsOffset() > 1:
+            raise self.fault(f"{where} keeps its options outside the flatbuffer",
+                             "export it in one piece, below 2 GB")  # fmt: skip
+        return Node(
+            node.OpcodeIndex(),
+            self._indices(node, "Inputs", f"{where}'s inputs", tensors, optional=True),
+            self._indices(node, "Outputs", f"{where}'s outputs", tensors, optional=False),
+            self._indices(node, "Intermediates", f"{where}'s intermediates", tensors,
+                          optional=True),
+        )  # fmt: skip
+
+    def _indices(
+        self, table: Any, field: str, where: str, tensors: int, *, optional: bool
+    ) -> tuple[int, ...]:
+        get, length = getattr(table, field), getattr(table, f"{field}Length")
+        indices = tuple(int(get(i)) for i in range(length()))
+        for index in indices:
+            if not (-1 if optional else 0) <= index < tensors:
+                raise self.fault(f"{where} name tensor {index} of {tensors}")
+        return indices
+
+    def _check_interface(self, tensor: Tensor) -> None:
+        where = f"in or out tensor {tensor.index} ({tensor.name!r})"
+        if tensor.quantisation and any(s <= 0 for s in tensor.quantisation.scale):
+            raise self.fault(f"{where} has a scale that is not positive")
+        if len(tensor.shape) > 0 and 0 in tensor.shape:
+            raise self.fault(f"{where} has the empty shape {list(tensor.shape)}")
+
+
+def read_model(data: bytes, name: str) -> Model:
+    """Read a model. `name` is what messages call it.
+
+    Raises Refusal for anything that is not a well-formed model with one subgraph of fixed shapes;
+    no other exception whatever the bytes.
+    """
+    if not data:
+        raise Refusal(name, "the file is empty", "give a .tflite model")
+    if len(data) > MODEL_MAX:
+        raise Refusal(name, f"{len(data)} bytes are too many for a model", "")
+    if len(data) < _SHORTEST or data[4:8] != _IDENTIFIER:
+        raise Refusal(name, "not a TFLite model: bytes 4 to 7 are not TFL3",
+                      "give a .tflite model")  # fmt: skip
+    walk(data, name)
+    return _Reader(data, name).read()
+
+
+def read_model_file(path: Path) -> Model:
+    """Read a model from a file. Refuses one that cannot be read."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise Refusal(str(path), f"cannot be read: {error.strerror}", "check the name") from error
+    return read_model(data, str(path))

@@ -1,0 +1,99 @@
+"""The part of the TFLite schema that is read, as data for the walk.
+
+Slots are the field numbers of `schema.fbs`, counted from 0 in the order of declaration. What is not
+listed is never looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Kind(Enum):
+    """What a field holds. The size of scalars, and of a vector's elements, is in bytes."""
+
+    SCALAR = "scalar"
+    STRING = "string"
+    SCALARS = "vector of scalars"
+    TABLE = "table"
+    TABLES = "vector of tables"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldType:
+    name: str
+    slot: int
+    kind: Kind
+    size: int = 4
+    table: str = ""
+
+
+def _scalar(name: str, slot: int, size: int) -> FieldType:
+    return FieldType(name, slot, Kind.SCALAR, size)
+
+
+def _scalars(name: str, slot: int, size: int) -> FieldType:
+    return FieldType(name, slot, Kind.SCALARS, size)
+
+
+def _string(name: str, slot: int) -> FieldType:
+    return FieldType(name, slot, Kind.STRING, 1)
+
+
+def _tables(name: str, slot: int, table: str) -> FieldType:
+    return FieldType(name, slot, Kind.TABLES, 4, table)
+
+
+TABLES: dict[str, tuple[FieldType, ...]] = {
+    "Model": (
+        _scalar("version", 0, 4),
+        _tables("operator_codes", 1, "OperatorCode"),
+        _tables("subgraphs", 2, "SubGraph"),
+        _string("description", 3),
+        _tables("buffers", 4, "Buffer"),
+        _tables("signature_defs", 7, "SignatureDef"),
+    ),
+    "OperatorCode": (
+        _scalar("deprecated_builtin_code", 0, 1),
+        _string("custom_code", 1),
+        _scalar("version", 2, 4),
+        _scalar("builtin_code", 3, 4),
+    ),
+    "SubGraph": (
+        _tables("tensors", 0, "Tensor"),
+        _scalars("inputs", 1, 4),
+        _scalars("outputs", 2, 4),
+        _tables("operators", 3, "Operator"),
+    ),
+    "Tensor": (
+        _scalars("shape", 0, 4),
+        _scalar("type", 1, 1),
+        _scalar("buffer", 2, 4),
+        _string("name", 3),
+        FieldType("quantization", 4, Kind.TABLE, 4, "QuantizationParameters"),
+        _scalar("is_variable", 5, 1),
+        FieldType("sparsity", 6, Kind.TABLE, 4, "SparsityParameters"),
+    ),
+    "QuantizationParameters": (
+        _scalars("min", 0, 4),
+        _scalars("max", 1, 4),
+        _scalars("scale", 2, 4),
+        _scalars("zero_point", 3, 8),
+        _scalar("quantized_dimension", 6, 4),
+    ),
+    "SparsityParameters": (),
+    "Operator": (
+        _scalar("opcode_index", 0, 4),
+        _scalars("inputs", 1, 4),
+        _scalars("outputs", 2, 4),
+        _scalars("intermediates", 8, 4),
+        _scalar("large_custom_options_offset", 9, 8),
+    ),
+    "Buffer": (
+        _scalars("data", 0, 1),
+        _scalar("offset", 1, 8),
+        _scalar("size", 2, 8),
+    ),
+    "SignatureDef": (),
+}
