@@ -1,0 +1,119 @@
+"""What a patch of format 1 says, as frozen data, and the exception that says what is wrong with it.
+
+Reader, writer and guardrails share these classes and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from dataclasses import dataclass
+
+from tinymldelta.wire.constants import F1_HEADER, DigestKind, Encoding, Status, Tlv
+
+DIGEST_FIELD_BYTES = F1_HEADER["base_digest"].size
+RUN_MAX = 256  # bytes that one pair of RLE stands for at most; its count is then written as 0
+
+
+class PatchFault(Exception):  # noqa: N818 - a fault of the patch, not an error of the program
+    """The first fault of a patch. `str()` is one sentence with the place and what was found.
+
+    status: what a device would report
+    at: byte offset in the patch of what was found to be wrong
+    """
+
+    def __init__(self, status: Status, at: int, found: str) -> None:
+        super().__init__(f"byte {at}: {found}")
+        self.status = status
+        self.at = at
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The 80 bytes at the front. Lengths are in bytes; both digests are the whole 32-byte field."""
+
+    version: int
+    digest_kind: DigestKind
+    chunks_n: int
+    base_bytes: int
+    target_bytes: int
+    base_digest: bytes
+    target_digest: bytes
+    meta_bytes: int
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """The values of the TLVs; None where the patch does not carry one.
+
+    The fields of known TLVs are their names in `Tlv` in lower case. `vendor` holds (tag, value) in
+    the order of the patch.
+    """
+
+    req_arena_bytes: int | None = None
+    tflm_abi: int | None = None
+    opset_hash: int | None = None
+    io_hash: int | None = None
+    vendor: tuple[tuple[int, bytes], ...] = ()
+
+    def value(self, tag: int) -> int | None:
+        """The value of the known TLV `tag`, or None. ValueError if the tag is not known."""
+        value: int | None = getattr(self, Tlv(tag).name.lower())
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes of the target, from `offset` on. `payload` is as it stands in the patch.
+
+    crc: CRC-32 of the payload as the patch gives it, or None if the chunk has none
+    """
+
+    offset: int
+    encoding: Encoding
+    payload: bytes
+    crc: int | None
+
+    @property
+    def has_crc(self) -> bool:
+        return self.crc is not None
+
+    def decode(self) -> bytes:
+        """The bytes of the target that the payload stands for."""
+        if self.encoding == Encoding.RAW:
+            return self.payload
+        decoded = bytearray()
+        for count, value in zip(self.payload[::2], self.payload[1::2], strict=True):
+            decoded += bytes((value,)) * run_bytes(count)
+        return bytes(decoded)
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A whole patch."""
+
+    header: Header
+    metadata: Metadata
+    chunks: tuple[Chunk, ...]
+
+
+def run_bytes(count: int) -> int:
+    """How many bytes a pair of RLE with this count (0 to 255) stands for, 1 to 256."""
+    return count or RUN_MAX
+
+
+def digest_field(kind: DigestKind, model: bytes) -> bytes:
+    """The digest of a model as it stands in the header: 32 bytes, unused ones are 0.
+
+    ValueError for the reserved kind CMAC.
+    """
+    if kind == DigestKind.NONE:
+        digest = b""
+    elif kind == DigestKind.CRC32:
+        digest = zlib.crc32(model).to_bytes(4, "little")
+    elif kind == DigestKind.SHA256:
+        digest = hashlib.sha256(model).digest()
+    else:
+        raise ValueError(f"digest kind {kind.name} is reserved")
+    return digest.ljust(DIGEST_FIELD_BYTES, b"\0")
