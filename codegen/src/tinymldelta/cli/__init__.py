@@ -1,0 +1,5 @@
+"""The command `tmd`."""
+
+from tinymldelta.cli.main import main
+
+__all__ = ["main"]

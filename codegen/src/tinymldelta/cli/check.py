@@ -1,0 +1,66 @@
+"""`tmd check`: would a device take the patch? Every rule, one line each, by the device's C code."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from tinymldelta.cli.console import (
+    FILE,
+    JSON_OPTION,
+    MODEL_OPTION,
+    load_contract,
+    print_json,
+    read_bytes,
+    refusals_exit_1,
+)
+from tinymldelta.patching import CheckResult, check_patch, explain
+from tinymldelta.wire.constants import STATUSES, Status
+
+
+def _as_json(result: CheckResult) -> dict[str, object]:
+    return {
+        "taken": result.status is Status.OK,
+        "status": result.status.name,
+        "text": STATUSES[result.status].text,
+        "base_checked": result.applied,
+        "rules": [
+            {"rule": r.rule.name, "verdict": r.verdict.name, "need": r.need, "have": r.have,
+             "explain": explain(r)}
+            for r in result.rules
+        ],
+    }  # fmt: skip
+
+
+@click.command()
+@click.argument("patch", type=FILE)
+@click.option("--contract", "contract_path", type=FILE, metavar="C", required=True,
+              help="contract.json of the firmware.")  # fmt: skip
+@click.option("--base", type=FILE, help="The model on the device; then the body is checked too.")
+@MODEL_OPTION
+@JSON_OPTION
+@refusals_exit_1
+def check(
+    patch: Path, contract_path: Path, base: Path | None, model_name: str | None, as_json: bool
+) -> None:
+    """Would a device with this contract take PATCH?"""
+    contract, index = load_contract(contract_path, model_name)
+    assert contract is not None  # the option is required
+    base_bytes = read_bytes(base) if base else None
+    result = check_patch(read_bytes(patch), str(patch), contract, index, base_bytes)
+    text = STATUSES[result.status]
+    if as_json:
+        print_json(_as_json(result))
+    else:
+        for r in result.rules:
+            click.echo(f"{r.verdict.name:7} {r.rule.name:9} {explain(r)}")
+        if result.status is Status.OK:
+            checked = "base and body checked" if result.applied else (
+                "base and body not checked: give --base")  # fmt: skip
+            click.echo(f"TAKEN   {patch} ({checked})")
+    if result.status is not Status.OK:
+        fix = f" ({text.fix})" if text.fix else ""
+        click.echo(f"tmd: {patch}: refused with {result.status.name}: {text.text}{fix}", err=True)
+        sys.exit(1)

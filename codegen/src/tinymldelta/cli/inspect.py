@@ -1,0 +1,196 @@
+"""`tmd inspect`: a model, a patch or a contract, in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tinymldelta.cli.console import (
+    FILE,
+    JSON_OPTION,
+    console,
+    metadata_json,
+    print_json,
+    read_bytes,
+    refusals_exit_1,
+    table,
+)
+from tinymldelta.container.format1 import read_patch
+from tinymldelta.container.patch import DIGEST_FIELD_BYTES, Patch, PatchFault
+from tinymldelta.contract import Contract, parse_contract
+from tinymldelta.errors import Refusal
+from tinymldelta.facts import Facts, TensorFact, io_hash, opset_hash
+from tinymldelta.generate import read_facts
+from tinymldelta.patching import PatchRefused
+from tinymldelta.wire import constants as wire
+
+_TFLITE_IDENTIFIER = b"TFL3"
+
+
+def _tensor_json(tensor: TensorFact) -> dict[str, Any]:
+    return {
+        "name": tensor.name,
+        "type": tensor.type,
+        "shape": list(tensor.shape),
+        "scale": list(tensor.scale),
+        "zero_point": list(tensor.zero_point),
+    }
+
+
+def _model_json(facts: Facts) -> dict[str, Any]:
+    return {
+        "kind": "model",
+        "bytes": facts.length,
+        "sha256": facts.sha256.hex(),
+        "schema_version": facts.schema_version,
+        "arena": {"bytes": facts.arena.bytes, "origin": facts.arena.origin},
+        "opset_hash": f"{opset_hash(facts):#010x}",
+        "io_hash": f"{io_hash(facts):#010x}",
+        "operators": [
+            {"name": op.name, "version": op.version, "custom": op.custom} for op in facts.operators
+        ],
+        "inputs": [_tensor_json(t) for t in facts.inputs],
+        "outputs": [_tensor_json(t) for t in facts.outputs],
+    }
+
+
+def _quantisation(tensor: TensorFact) -> str:
+    if not tensor.scale:
+        return "-"
+    if len(tensor.scale) > 1:
+        return f"{len(tensor.scale)} scales along dimension {tensor.axis}"
+    return f"scale {tensor.scale[0]:.6g}, zero point {tensor.zero_point[0]}"
+
+
+def _print_model(facts: Facts, where: str) -> None:
+    t = table("fact", "value", title=f"model {where}")
+    t.add_row("length", f"{facts.length:,} bytes")
+    t.add_row("SHA-256", facts.sha256.hex())
+    t.add_row("schema version", str(facts.schema_version))
+    t.add_row("arena", f"{facts.arena.bytes:,} bytes, {facts.arena.origin}")
+    t.add_row("operators", ", ".join(f"{op.name} v{op.version}" for op in facts.operators))
+    t.add_row("operator hash", f"{opset_hash(facts):#010x}")
+    for role, tensors in (("in", facts.inputs), ("out", facts.outputs)):
+        for tensor in tensors:
+            shape = "x".join(map(str, tensor.shape)) or "scalar"
+            t.add_row(f"{role} {tensor.name}", f"{tensor.type} {shape}, {_quantisation(tensor)}")
+    t.add_row("in/out hash", f"{io_hash(facts):#010x}")
+    console().print(t)
+
+
+def _sizes(patch: Patch, total: int) -> dict[str, int]:
+    """Bytes of the patch by part; digests are part of format 1's header and counted apart."""
+    digests = 2 * DIGEST_FIELD_BYTES
+    metadata = patch.header.meta_bytes
+    return {
+        "header": wire.F1_HEADER_SIZE - digests,
+        "metadata": metadata,
+        "digests": digests,
+        "signature": 0,
+        "body": total - wire.F1_HEADER_SIZE - metadata,
+        "total": total,
+    }
+
+
+def _patch_json(patch: Patch, total: int) -> dict[str, Any]:
+    header = patch.header
+    size = wire.DIGEST_SIZE[header.digest_kind]
+    return {
+        "kind": "patch",
+        "format": header.version,
+        "digest_kind": header.digest_kind.name,
+        "base_bytes": header.base_bytes,
+        "target_bytes": header.target_bytes,
+        "base_digest": header.base_digest[:size].hex(),
+        "target_digest": header.target_digest[:size].hex(),
+        "metadata": metadata_json(patch.metadata),
+        "chunks": len(patch.chunks),
+        "sizes": _sizes(patch, total),
+    }
+
+
+def _print_patch(patch: Patch, total: int, where: str) -> None:
+    header, metadata = patch.header, patch.metadata
+    size = wire.DIGEST_SIZE[header.digest_kind]
+    t = table("", "value", title=f"patch {where}")
+    t.add_row("format", str(header.version))
+    t.add_row("base", f"{header.base_bytes:,} bytes, {header.digest_kind.name} "
+                      f"{header.base_digest[:size].hex() or '-'}")  # fmt: skip
+    t.add_row("target", f"{header.target_bytes:,} bytes, {header.digest_kind.name} "
+                        f"{header.target_digest[:size].hex() or '-'}")  # fmt: skip
+    for tag in wire.Tlv:
+        value = metadata.value(tag)
+        text = "missing" if value is None else str(value) if tag is wire.Tlv.REQ_ARENA_BYTES else (
+            f"{value:#x}")  # fmt: skip
+        t.add_row(tag.name, text)
+    for vendor_tag, vendor_value in metadata.vendor:
+        t.add_row(f"vendor {vendor_tag:#04x}", vendor_value.hex() or "empty")
+    t.add_row("chunks", str(len(patch.chunks)))
+    for part, count in _sizes(patch, total).items():
+        t.add_row(f"bytes of {part}", f"{count:,}")
+    console().print(t)
+
+
+def _contract_json(contract: Contract) -> dict[str, Any]:
+    return {
+        "kind": "contract",
+        "formats": list(contract.formats),
+        "accept": contract.accept,
+        "tflm_abi": contract.tflm_abi,
+        "operators": [f"{op.name} v{op.version}" for op in contract.operators],
+        "models": [
+            {"name": m.name, "arena_bytes": m.arena_bytes, "slot_bytes": m.slot_bytes,
+             "model_bytes": m.model_bytes, "model_sha256": m.model_sha256.hex()}
+            for m in contract.models
+        ],
+    }  # fmt: skip
+
+
+def _print_contract(contract: Contract, where: str) -> None:
+    t = table("", "value", title=f"contract {where}")
+    t.add_row("patch formats", ", ".join(map(str, contract.formats)))
+    t.add_row("TFLM ABI", f"{contract.tflm_abi:#06x}")
+    t.add_row("unguarded patches", "taken" if contract.accept & wire.ACCEPT_UNGUARDED else "no")
+    t.add_row("patches without digest", "taken" if contract.accept & wire.ACCEPT_NO_DIGEST else "no")
+    t.add_row("erase / write unit", f"{contract.erase_bytes:,} / {contract.write_bytes} bytes")
+    t.add_row("operators", ", ".join(f"{op.name} v{op.version}" for op in contract.operators))
+    for m in contract.models:
+        t.add_row(f"model {m.name}", f"{m.model_bytes:,} bytes in a slot of {m.slot_bytes:,}, "
+                                     f"arena {m.arena_bytes:,}")  # fmt: skip
+    console().print(t)
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@JSON_OPTION
+@refusals_exit_1
+def inspect(file: Path, as_json: bool) -> None:
+    """Say what FILE is and what it holds: a .tflite model, a patch, or a contract.json."""
+    data = read_bytes(file)
+    where = str(file)
+    if data[4:8] == _TFLITE_IDENTIFIER or file.suffix == ".tflite":
+        facts = read_facts(data, where)
+        if as_json:
+            print_json(_model_json(facts))
+        else:
+            _print_model(facts, where)
+    elif data[:1] == b"{":
+        contract = parse_contract(data.decode("utf-8", errors="replace"), where)
+        if as_json:
+            print_json(_contract_json(contract))
+        else:
+            _print_contract(contract, where)
+    elif data[:1] == bytes((wire.FORMAT_1,)):
+        try:
+            patch = read_patch(data, None)
+        except PatchFault as fault:
+            raise PatchRefused(where, fault.status, str(fault)) from fault
+        if as_json:
+            print_json(_patch_json(patch, len(data)))
+        else:
+            _print_patch(patch, len(data), where)
+    else:
+        raise Refusal(where, "neither a .tflite model, nor a patch, nor a contract",
+                      "give one of these")  # fmt: skip

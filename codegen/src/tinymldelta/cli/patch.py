@@ -1,0 +1,114 @@
+"""`tmd patch`: from two models to a patch that the device's own code has been seen to take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tinymldelta.cli.console import (
+    CONTRACT_OPTION,
+    FILE,
+    JSON_OPTION,
+    MODEL_OPTION,
+    Number,
+    console,
+    load_contract,
+    metadata_json,
+    print_json,
+    read_bytes,
+    refusals_exit_1,
+    table,
+    write_output,
+)
+from tinymldelta.container.patch import Metadata
+from tinymldelta.patching import GIVEN_FIELDS, MadePatch, PatchOptions, explain, make_patch
+from tinymldelta.wire.constants import DigestKind
+
+_DIGESTS = {"none": DigestKind.NONE, "crc32": DigestKind.CRC32, "sha256": DigestKind.SHA256}
+
+
+def _report(made: MadePatch, base: bytes, target: bytes, out: Path, guarded_by: str) -> None:
+    t = table("", "bytes", "of the target", right=(1, 2))
+    t.add_row("base", f"{len(base):,}", "")
+    t.add_row("target", f"{len(target):,}", "100.0 %")
+    t.add_row("patch", f"{len(made.data):,}", f"{len(made.data) / len(target):.1%}")
+    console().print(t)
+    for rule in made.proof.rules:
+        click.echo(f"  {rule.verdict.name:7} {rule.rule.name:9} {explain(rule)}")
+    staged = made.proof.staged
+    click.echo(
+        f"proved on simulated flash {guarded_by}: {staged.erases} erases, "
+        f"{staged.bytes_written:,} bytes written"
+    )
+    click.echo(f"wrote {out}")
+
+
+@click.command()
+@click.argument("base", type=FILE)
+@click.argument("target", type=FILE)
+@click.option("-o", "--out", type=FILE, required=True, metavar="OUT.tmd", help="The patch.")
+@CONTRACT_OPTION
+@MODEL_OPTION
+@click.option("--format", "format_", type=click.Choice(["1"]), default="1", show_default=True,
+              help="Patch format.")  # fmt: skip
+@click.option("--algo", type=click.Choice(list(_DIGESTS)), default="sha256", show_default=True,
+              help="Digests of base and target.")  # fmt: skip
+@click.option("--merge-gap", type=Number(1 << 20), default=16, show_default=True, metavar="BYTES",
+              help="Send ranges that are closer than this as one.")  # fmt: skip
+@click.option("--req-arena", type=Number(GIVEN_FIELDS["req_arena_bytes"]), metavar="BYTES",
+              help="Tensor arena that the target needs, instead of the estimate.")  # fmt: skip
+@click.option("--tflm-abi", type=Number(GIVEN_FIELDS["tflm_abi"]), metavar="N",
+              help="TFLM ABI, instead of contract and model.")  # fmt: skip
+@click.option("--opset-hash", type=Number(GIVEN_FIELDS["opset_hash"]), metavar="N",
+              help="Hash of the operators, instead of the model's.")  # fmt: skip
+@click.option("--io-hash", type=Number(GIVEN_FIELDS["io_hash"]), metavar="N",
+              help="Hash of the in and out tensors, instead of the model's.")  # fmt: skip
+@click.option("--unguarded", is_flag=True,
+              help="No guardrail metadata: only firmware that accepts this takes the patch.")  # fmt: skip
+@JSON_OPTION
+@refusals_exit_1
+def patch(
+    base: Path, target: Path, out: Path, contract_path: Path | None, model_name: str | None,
+    format_: str, algo: str, merge_gap: int, req_arena: int | None, tflm_abi: int | None,
+    opset_hash: int | None, io_hash: int | None, unguarded: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Make the patch that turns BASE into TARGET.
+
+    Before the file is written, the device's C code applies the patch to a simulated flash, against
+    the contract if one is given. A target that is no .tflite needs --req-arena, --tflm-abi,
+    --opset-hash and --io-hash by hand, or --unguarded.
+    """
+    given = Metadata(req_arena, tflm_abi, opset_hash, io_hash)
+    if unguarded and given != Metadata():
+        raise click.UsageError("--unguarded leaves all metadata out, so give none by hand")
+    contract, index = load_contract(contract_path, model_name)
+    base_bytes, target_bytes = read_bytes(base), read_bytes(target)
+    made = make_patch(
+        base_bytes,
+        target_bytes,
+        where=str(out),
+        target_where=str(target),
+        options=PatchOptions(_DIGESTS[algo], merge_gap, given, unguarded),
+        contract=contract,
+        index=index,
+    )
+    write_output(out, made.data)
+    if as_json:
+        print_json({
+            "patch": str(out),
+            "format": int(format_),
+            "base_bytes": len(base_bytes),
+            "target_bytes": len(target_bytes),
+            "patch_bytes": len(made.data),
+            "metadata": metadata_json(made.metadata),
+            "arena_origin": made.arena.origin if made.arena else None,
+            "proved": {
+                "contract": str(contract_path) if contract_path else None,
+                "erases": made.proof.staged.erases,
+                "bytes_written": made.proof.staged.bytes_written,
+            },
+        })  # fmt: skip
+        return
+    _report(made, base_bytes, target_bytes, out,
+            f"against {contract_path}" if contract_path else "without a contract")  # fmt: skip

@@ -1,0 +1,263 @@
+"""Making, checking and applying patches. The verdicts come from the device's own C code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tinymldelta import native
+from tinymldelta.arena import ArenaNeed
+from tinymldelta.container.format1 import read_patch
+from tinymldelta.container.format1_writer import write_patch
+from tinymldelta.container.patch import Metadata, Patch, PatchFault
+from tinymldelta.contract import Contract, ModelContract, tflm_abi
+from tinymldelta.errors import Refusal
+from tinymldelta.facts import io_hash, opset_hash
+from tinymldelta.generate import read_facts
+from tinymldelta.wire import constants as wire
+from tinymldelta.wire.constants import RULES, STATUSES, DigestKind, Rule, Status, Verdict
+
+# A simulated device holds two slots and is kept in memory. No microcontroller's model is larger.
+_SIMULATED_MODEL_MAX = 64 << 20
+
+# Metadata values by the TLV's name, as the first patchgen took them from its command line.
+GIVEN_FIELDS = {"req_arena_bytes": 0xFFFFFFFF, "tflm_abi": 0xFFFF, "opset_hash": 0xFFFFFFFF,
+                "io_hash": 0xFFFFFFFF}  # fmt: skip
+
+
+class PatchRefused(Refusal):
+    """A device refuses the patch: `status` is its reason."""
+
+    def __init__(self, where: str, status: Status, detail: str = "") -> None:
+        text = STATUSES[status]
+        what = f"refused with {status.name}: {detail or text.text}"
+        super().__init__(where, what, text.fix)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class PatchOptions:
+    """How a patch of format 1 is made.
+
+    given: metadata values typed by hand, which win over the facts; unguarded: leave all metadata
+    out; merge_gap: ranges closer than this many bytes become one chunk.
+    """
+
+    digest: DigestKind = DigestKind.SHA256
+    merge_gap: int = 16
+    given: Metadata = Metadata()
+    unguarded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What the device's C code did with the patch on simulated flash."""
+
+    rules: tuple[native.RuleResult, ...]
+    streamed: native.Counts
+    staged: native.Counts
+
+
+@dataclass(frozen=True, slots=True)
+class MadePatch:
+    data: bytes
+    metadata: Metadata
+    arena: ArenaNeed | None
+    proof: Proof
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """`status` is the verdict on the whole; `applied` tells whether a base was there to apply to."""
+
+    status: Status
+    rules: tuple[native.RuleResult, ...]
+    applied: bool
+
+
+def explain(result: native.RuleResult) -> str:
+    """One clause on one guardrail, with both numbers."""
+    text = RULES[result.rule]
+    if result.verdict in (Verdict.MISSING, Verdict.WAIVED):
+        tlv = wire.Tlv(text.tlv).name
+        taken = ", which this firmware takes" if result.verdict is Verdict.WAIVED else ""
+        return f"the patch carries no {tlv}{taken}"
+    return text.explain.format(need=result.need, have=result.have)
+
+
+def _refusal(where: str, status: Status, rules: tuple[native.RuleResult, ...]) -> PatchRefused:
+    failed = next((r for r in rules if r.status is status), None)
+    return PatchRefused(where, status, explain(failed) if failed else "")
+
+
+def target_metadata(
+    target: bytes, where: str, contract: Contract | None, given: Metadata
+) -> tuple[Metadata, ArenaNeed | None]:
+    """The metadata of a patch to `target`: from its facts, and what was typed by hand over them.
+
+    A target that is no .tflite is accepted only with all four values given.
+    """
+    if all(getattr(given, name) is not None for name in GIVEN_FIELDS):
+        return given, ArenaNeed(given.req_arena_bytes or 0, "given")
+    facts = read_facts(target, where, given.req_arena_bytes)
+    kernel_build = contract.tflm_abi >> 8 if contract else 0
+    from_facts = Metadata(
+        req_arena_bytes=facts.arena.bytes,
+        tflm_abi=tflm_abi(kernel_build, facts.schema_version),
+        opset_hash=opset_hash(facts),
+        io_hash=io_hash(facts),
+        vendor=given.vendor,
+    )
+    typed = {n: getattr(given, n) for n in GIVEN_FIELDS if getattr(given, n) is not None}
+    return replace(from_facts, **typed), facts.arena
+
+
+def make_patch(
+    base: bytes,
+    target: bytes,
+    *,
+    where: str,
+    target_where: str,
+    options: PatchOptions,
+    contract: Contract | None,
+    index: int,
+) -> MadePatch:
+    """Make the patch from `base` to `target`, and prove it on the device's C code.
+
+    where, target_where: what to call patch and target in messages. With a contract, the proof is
+    against it; without, against one that takes whatever metadata the patch carries. Raises Refusal
+    (PatchRefused if it is the device that refuses).
+    """
+    metadata, arena = Metadata(vendor=options.given.vendor), None
+    if not options.unguarded:
+        metadata, arena = target_metadata(target, target_where, contract, options.given)
+    try:
+        data = write_patch(base, target, digest=options.digest, metadata=metadata,
+                           merge_gap=options.merge_gap)  # fmt: skip
+    except ValueError as error:
+        raise Refusal(where, str(error), "") from error
+    return MadePatch(data, metadata, arena, prove(data, base, target, where, contract, index))
+
+
+def prove(
+    patch: bytes, base: bytes, target: bytes, where: str, contract: Contract | None, index: int
+) -> Proof:
+    """Apply the patch with the device's C code, streamed and staged, and compare the results."""
+    contract = contract or contract_taking(patch, base)
+    rules = _rules(contract, index, patch)
+    counts = []
+    for staged in (False, True):
+        with _device_with(contract, index, base, where) as device:
+            before = device.counts
+            status = device.staged(patch) if staged else device.stream(patch, piece=64)
+            if status is not Status.OK:
+                raise _refusal(where, status, rules)
+            if device.boot() is not Status.OK or device.read_active() != target:
+                raise Refusal(where, "the device's code did not rebuild the target",
+                              "please report this as a bug")  # fmt: skip
+            counts.append(_since(before, device.counts, where))
+    return Proof(rules, *counts)
+
+
+def check_patch(
+    patch: bytes, where: str, contract: Contract, index: int, base: bytes | None
+) -> CheckResult:
+    """Would a device with this contract, and this base if given, take the patch?"""
+    rules = _rules(contract, index, patch)
+    failed = next((r.status for r in rules if r.status is not Status.OK), None)
+    if failed is None and rules and base is not None:
+        with _device_with(contract, index, base, where) as device:
+            return CheckResult(device.check(patch), rules, applied=True)
+    if failed is None and rules:
+        # Without a base no byte of the body can be judged; the container still can.
+        try:
+            read_patch(patch, contract.accepts(index))
+        except PatchFault as fault:
+            return CheckResult(fault.status, rules, applied=False)
+    head, _ = native.check_rules(contract, index, patch)
+    return CheckResult(failed or head, rules, applied=False)
+
+
+def apply_patch(
+    patch: bytes, base: bytes, where: str, contract: Contract | None, index: int
+) -> bytes:
+    """The target, as the device's C code makes it on simulated flash. Raises PatchRefused."""
+    contract = contract or contract_taking(patch, base)
+    with _device_with(contract, index, base, where) as device:
+        status = device.staged(patch)
+        if status is not Status.OK:
+            raise _refusal(where, status, _rules(contract, index, patch))
+        return device.read_active()
+
+
+def contract_taking(patch: bytes, base: bytes) -> Contract:
+    """A contract whose guardrails the patch meets, for use where no firmware is known.
+
+    Its numbers are the patch's own, so the C core checks everything but guardrails.
+    """
+    target_bytes, metadata = len(base), Metadata()
+    parsed = read_head(patch)
+    if parsed is not None:
+        target_bytes, metadata = parsed.header.target_bytes, parsed.metadata
+    model = ModelContract(
+        name="any",
+        arena_bytes=metadata.req_arena_bytes or 0,
+        arena_need=ArenaNeed(metadata.req_arena_bytes or 0, "given"),
+        slot_bytes=min(max(target_bytes, len(base), 1), _SIMULATED_MODEL_MAX),
+        model_bytes=len(base),
+        model_sha256=bytes(32),
+        opset_hash=metadata.opset_hash or 0,
+        io_hash=metadata.io_hash or 0,
+        operators=(),
+        inputs=(),
+        outputs=(),
+    )
+    return Contract(
+        accept=wire.ACCEPT_UNGUARDED | wire.ACCEPT_NO_DIGEST,
+        formats=(wire.FORMAT_1,),
+        tflm_abi=metadata.tflm_abi or 0,
+        erase_bytes=4096,
+        write_bytes=16,
+        models=(model,),
+    )
+
+
+def read_head(patch: bytes) -> Patch | None:
+    """The patch as the plain reader sees it without a contract, or None if it is faulty."""
+    try:
+        return read_patch(patch, None)
+    except PatchFault:
+        return None
+
+
+def _rules(contract: Contract, index: int, patch: bytes) -> tuple[native.RuleResult, ...]:
+    return tuple(native.check_rules(contract, index, patch)[1])
+
+
+def _since(before: native.Counts, after: native.Counts, where: str) -> native.Counts:
+    """What was done to flash between the two. An illegal operation is a bug of ours."""
+    delta = native.Counts(
+        *(getattr(after, f) - getattr(before, f) for f in native.Counts.__slots__)
+    )
+    if delta.illegal or delta.rewrites:
+        raise Refusal(where, "the update did what flash does not allow",
+                      "please report this as a bug")  # fmt: skip
+    return delta
+
+
+def _device_with(contract: Contract, index: int, base: bytes, where: str) -> native.Device:
+    """A fresh simulated device of this contract on which `base` is the active model."""
+    model = contract.models[index]
+    if not 1 <= len(base) <= model.slot_bytes:
+        raise Refusal(where, f"the base is {len(base)} bytes, a slot holds {model.slot_bytes}",
+                      "give the model that is on the device")  # fmt: skip
+    # The device may be some updates past the model that its firmware was built with.
+    on_device = replace(model, model_bytes=len(base), model_sha256=native.sha256(base))
+    models = (*contract.models[:index], on_device, *contract.models[index + 1 :])
+    shaped = replace(contract, models=models)
+    device = native.Device.create(shaped, index, native.geometry_of(shaped))
+    device.factory(base)
+    status = device.boot()
+    if status is not Status.OK:
+        raise Refusal(where, f"the simulated device does not start: {STATUSES[status].text}",
+                      STATUSES[status].fix)  # fmt: skip
+    return device
