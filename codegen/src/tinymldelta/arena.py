@@ -40,7 +40,7 @@ _PER_CHANNEL_OPERATORS = frozenset(
 _SCRATCH_OPERATORS = frozenset(
     {"UNIDIRECTIONAL_SEQUENCE_LSTM", "SVDF", "TRANSPOSE_CONV", "BATCH_MATMUL", "MEAN", "SUM",
      "REDUCE_MAX", "ADD_N"}
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def _kernel_bytes(model: Model, node: Node) -> int:
         size += _TABLE_16BIT
     if name in _SCRATCH_OPERATORS or model.operators[node.operator].custom:
         computed = sum(t.elements for t in (*inputs, *outputs)
-                       if t.data is None and not t.is_variable)  # fmt: skip
+                       if t.data is None and not t.is_variable)
         size += _aligned(4 * 4 * computed)
     return size
 

@@ -71,11 +71,11 @@ class Contract:
         if name is None:
             if len(names) != 1:
                 raise Refusal("contract", f"it has the models {', '.join(names)}",
-                              "say which one with --model NAME")  # fmt: skip
+                              "say which one with --model NAME")
             return 0
         if name not in names:
             raise Refusal("contract", f"no model is named {name!r}",
-                          f"it has {', '.join(names)}")  # fmt: skip
+                          f"it has {', '.join(names)}")
         return names.index(name)
 
     def accepts(self, index: int) -> Accepts:
@@ -114,7 +114,7 @@ def tflm_abi(kernel_build: int, schema_version: int) -> int:
 def _model_contract(name: str, facts: Facts, limits: Limits) -> ModelContract:
     if not _NAME.match(name):
         raise Refusal(name, "not a name for a model",
-                      "use a to z, 0 to 9 and _, at most 31 characters, a letter first")  # fmt: skip
+                      "use a to z, 0 to 9 and _, at most 31 characters, a letter first")
     need = facts.arena
     supply = limits.arena_bytes.get(name, need.bytes)
     if supply < need.bytes:
@@ -127,7 +127,7 @@ def _model_contract(name: str, facts: Facts, limits: Limits) -> ModelContract:
         raise Refusal(name, f"an arena of {supply} bytes does not fit 32 bits", "lower --arena")
     if facts.length > limits.slot_bytes:
         raise Refusal(name, f"the model is {facts.length} bytes, a slot {limits.slot_bytes}",
-                      "raise --slot or use a smaller model")  # fmt: skip
+                      "raise --slot or use a smaller model")
     return ModelContract(
         name=name,
         arena_bytes=supply,
@@ -168,13 +168,13 @@ def _check_geometry(limits: Limits) -> None:
     write, erase, slot = limits.write_bytes, limits.erase_bytes, limits.slot_bytes
     if not 1 <= write <= wire.WRITE_UNIT_MAX or wire.WRITE_UNIT_MAX % write:
         raise Refusal("--write", f"a write unit of {write} bytes is not supported",
-                      f"give a power of two from 1 to {wire.WRITE_UNIT_MAX}")  # fmt: skip
+                      f"give a power of two from 1 to {wire.WRITE_UNIT_MAX}")
     if erase < 1 or erase % write:
         raise Refusal("--erase", f"an erase unit of {erase} bytes is no multiple of the write unit",
-                      f"give a multiple of {write}")  # fmt: skip
+                      f"give a multiple of {write}")
     if slot < 1 or slot % write or slot > wire.MODEL_MAX:
         raise Refusal("--slot", f"a slot of {slot} bytes is no multiple of the write unit",
-                      f"give a multiple of {write}")  # fmt: skip
+                      f"give a multiple of {write}")
 
 
 # ---- contract.json ----
@@ -237,7 +237,7 @@ class _Reader:
 
     def fault(self, what: str) -> Refusal:
         return Refusal(self._where, f"{self._path or 'the document'} {what}",
-                       "make it again with `tmd codegen`")  # fmt: skip
+                       "make it again with `tmd codegen`")
 
     def get(self, key: str) -> _Reader:
         if not isinstance(self._value, dict) or key not in self._value:
@@ -331,7 +331,7 @@ def parse_contract(text: str, where: str) -> Contract:
     version = r.get("wire_version").integer(0, 0xFFFF)
     if version != wire.WIRE_VERSION:
         raise Refusal(where, f"it is of wire version {version}, this tool knows {wire.WIRE_VERSION}",
-                      "use the tool of the same release as the firmware")  # fmt: skip
+                      "use the tool of the same release as the firmware")
     models = tuple(_read_model(m) for m in r.get("models").items())
     if not models:
         raise r.fault("has no models")
@@ -353,5 +353,5 @@ def read_contract(path: Path) -> Contract:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise Refusal(str(path), f"cannot be read: {reason}", "give the contract.json of codegen") \
-            from error  # fmt: skip
+            from error
     return parse_contract(text, str(path))

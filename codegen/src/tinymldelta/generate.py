@@ -70,5 +70,5 @@ def generate(models: Sequence[ModelSource], limits: Limits, out: Path) -> tuple[
         written = [name for name, content in files.items() if write_if_changed(out / name, content)]
     except OSError as error:
         raise Refusal(str(out), f"cannot be written: {error.strerror}", "check the folder") \
-            from error  # fmt: skip
+            from error
     return contract, written

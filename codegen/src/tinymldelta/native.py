@@ -136,7 +136,7 @@ def geometry_of(contract: Contract) -> Geometry:
         ):
             return geometry
     return Geometry("contract", "as the contract says", ((contract.erase_bytes, 1),),
-                    contract.write_bytes, 0xFF, True, True)  # fmt: skip
+                    contract.write_bytes, 0xFF, True, True)
 
 
 class NativeContract:
@@ -230,7 +230,7 @@ class Device:
         err = lib.tmd_sim_device_init(device._device, c_geometry, device._contract.pointer, index)
         if err != Status.OK:
             raise Refusal("simulated flash", f"{geometry.name} does not fit the contract",
-                          "give codegen the sizes of this flash")  # fmt: skip
+                          "give codegen the sizes of this flash")
         return device
 
     @classmethod
@@ -241,7 +241,7 @@ class Device:
             device._device, str(path).encode(), device._contract.pointer, index
         ):
             raise Refusal(str(path), "not a simulated device of this version and contract",
-                          "make one with `tmd sim init`")  # fmt: skip
+                          "make one with `tmd sim init`")
         return device
 
     def save(self, path: Path) -> None:
@@ -309,12 +309,12 @@ class Device:
     def counts(self) -> Counts:
         c = self._device.sim.counts
         return Counts(c.operations, c.reads, c.writes, c.erases, c.bytes_read, c.bytes_written,
-                      c.rewrites, c.illegal)  # fmt: skip
+                      c.rewrites, c.illegal)
 
     @property
     def illegal_text(self) -> str:
         """The first operation that real flash could not have done; empty if there was none."""
-        return ffi.string(self._device.sim.illegal_text).decode()
+        return str(ffi.string(self._device.sim.illegal_text).decode())
 
     def cut_at(self, operations_ahead: int, shape: CutShape) -> None:
         """Let the power fail at the n-th write or erase from now; 0 takes it back."""
@@ -337,7 +337,7 @@ class Device:
 
     @property
     def geometry_name(self) -> str:
-        return ffi.string(self._device.geometry_name).decode()
+        return str(ffi.string(self._device.geometry_name).decode())
 
     @property
     def slot_bytes(self) -> tuple[int, int]:

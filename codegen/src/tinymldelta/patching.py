@@ -21,7 +21,7 @@ _SIMULATED_MODEL_MAX = 64 << 20
 
 # Metadata values by the TLV's name, as the first patchgen took them from its command line.
 GIVEN_FIELDS = {"req_arena_bytes": 0xFFFFFFFF, "tflm_abi": 0xFFFF, "opset_hash": 0xFFFFFFFF,
-                "io_hash": 0xFFFFFFFF}  # fmt: skip
+                "io_hash": 0xFFFFFFFF}
 
 
 class PatchRefused(Refusal):
@@ -132,7 +132,7 @@ def make_patch(
         metadata, arena = target_metadata(target, target_where, contract, options.given)
     try:
         data = write_patch(base, target, digest=options.digest, metadata=metadata,
-                           merge_gap=options.merge_gap)  # fmt: skip
+                           merge_gap=options.merge_gap)
     except ValueError as error:
         raise Refusal(where, str(error), "") from error
     return MadePatch(data, metadata, arena, prove(data, base, target, where, contract, index))
@@ -153,7 +153,7 @@ def prove(
                 raise _refusal(where, status, rules)
             if device.boot() is not Status.OK or device.read_active() != target:
                 raise Refusal(where, "the device's code did not rebuild the target",
-                              "please report this as a bug")  # fmt: skip
+                              "please report this as a bug")
             counts.append(_since(before, device.counts, where))
     return Proof(rules, *counts)
 
@@ -240,7 +240,7 @@ def _since(before: native.Counts, after: native.Counts, where: str) -> native.Co
     )
     if delta.illegal or delta.rewrites:
         raise Refusal(where, "the update did what flash does not allow",
-                      "please report this as a bug")  # fmt: skip
+                      "please report this as a bug")
     return delta
 
 
@@ -249,7 +249,7 @@ def _device_with(contract: Contract, index: int, base: bytes, where: str) -> nat
     model = contract.models[index]
     if not 1 <= len(base) <= model.slot_bytes:
         raise Refusal(where, f"the base is {len(base)} bytes, a slot holds {model.slot_bytes}",
-                      "give the model that is on the device")  # fmt: skip
+                      "give the model that is on the device")
     # The device may be some updates past the model that its firmware was built with.
     on_device = replace(model, model_bytes=len(base), model_sha256=native.sha256(base))
     models = (*contract.models[:index], on_device, *contract.models[index + 1 :])
@@ -259,5 +259,5 @@ def _device_with(contract: Contract, index: int, base: bytes, where: str) -> nat
     status = device.boot()
     if status is not Status.OK:
         raise Refusal(where, f"the simulated device does not start: {STATUSES[status].text}",
-                      STATUSES[status].fix)  # fmt: skip
+                      STATUSES[status].fix)
     return device

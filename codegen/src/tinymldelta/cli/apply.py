@@ -31,7 +31,7 @@ from tinymldelta.patching import apply_patch
 def apply(
     base: Path, patch: Path, out: Path, contract_path: Path | None, model_name: str | None,
     as_json: bool,
-) -> None:  # fmt: skip
+) -> None:
     """Apply PATCH to BASE as a device does.
 
     Without a contract everything but the guardrails is checked.

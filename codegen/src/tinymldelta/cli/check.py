@@ -31,13 +31,13 @@ def _as_json(result: CheckResult) -> dict[str, object]:
              "explain": explain(r)}
             for r in result.rules
         ],
-    }  # fmt: skip
+    }
 
 
 @click.command()
 @click.argument("patch", type=FILE)
 @click.option("--contract", "contract_path", type=FILE, metavar="C", required=True,
-              help="contract.json of the firmware.")  # fmt: skip
+              help="contract.json of the firmware.")
 @click.option("--base", type=FILE, help="The model on the device; then the body is checked too.")
 @MODEL_OPTION
 @JSON_OPTION
@@ -58,7 +58,7 @@ def check(
             click.echo(f"{r.verdict.name:7} {r.rule.name:9} {explain(r)}")
         if result.status is Status.OK:
             checked = "base and body checked" if result.applied else (
-                "base and body not checked: give --base")  # fmt: skip
+                "base and body not checked: give --base")
             click.echo(f"TAKEN   {patch} ({checked})")
     if result.status is not Status.OK:
         fix = f" ({text.fix})" if text.fix else ""

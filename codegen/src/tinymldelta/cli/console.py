@@ -28,9 +28,9 @@ T = TypeVar("T")
 FILE = click.Path(dir_okay=False, path_type=Path)
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print the same for machines.")
 CONTRACT_OPTION = click.option("--contract", "contract_path", type=FILE, metavar="C",
-                               help="contract.json of the firmware.")  # fmt: skip
+                               help="contract.json of the firmware.")
 MODEL_OPTION = click.option("--model", "model_name", metavar="NAME",
-                            help="Which model of the contract, if it has several.")  # fmt: skip
+                            help="Which model of the contract, if it has several.")
 
 
 def console() -> Console:
@@ -63,7 +63,7 @@ def write_output(path: Path, data: bytes) -> None:
         write_atomically(path, data)
     except OSError as error:
         raise Refusal(str(path), f"cannot be written: {error.strerror}", "check the folder") \
-            from error  # fmt: skip
+            from error
 
 
 def load_contract(path: Path | None, model_name: str | None) -> tuple[Contract | None, int]:
@@ -80,7 +80,7 @@ def fail(refusal: Refusal, as_json: bool) -> NoReturn:
     if as_json:
         status = refusal.status.name if isinstance(refusal, PatchRefused) else None
         print_json({"refused": {"where": refusal.where, "what": refusal.what, "fix": refusal.fix,
-                                "status": status}})  # fmt: skip
+                                "status": status}})
     click.echo(f"tmd: {refusal}", err=True)
     sys.exit(1)
 
@@ -98,7 +98,7 @@ def refusals_exit_1(command: Callable[P, T]) -> Callable[P, T]:
     return run
 
 
-class Number(click.ParamType):
+class Number(click.ParamType[int]):
     """A whole number, decimal or with a prefix such as 0x, from 0 to `high`."""
 
     name = "number"

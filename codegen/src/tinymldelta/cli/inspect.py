@@ -117,13 +117,13 @@ def _print_patch(patch: Patch, total: int, where: str) -> None:
     t = table("", "value", title=f"patch {where}")
     t.add_row("format", str(header.version))
     t.add_row("base", f"{header.base_bytes:,} bytes, {header.digest_kind.name} "
-                      f"{header.base_digest[:size].hex() or '-'}")  # fmt: skip
+                      f"{header.base_digest[:size].hex() or '-'}")
     t.add_row("target", f"{header.target_bytes:,} bytes, {header.digest_kind.name} "
-                        f"{header.target_digest[:size].hex() or '-'}")  # fmt: skip
+                        f"{header.target_digest[:size].hex() or '-'}")
     for tag in wire.Tlv:
         value = metadata.value(tag)
         text = "missing" if value is None else str(value) if tag is wire.Tlv.REQ_ARENA_BYTES else (
-            f"{value:#x}")  # fmt: skip
+            f"{value:#x}")
         t.add_row(tag.name, text)
     for vendor_tag, vendor_value in metadata.vendor:
         t.add_row(f"vendor {vendor_tag:#04x}", vendor_value.hex() or "empty")
@@ -145,7 +145,7 @@ def _contract_json(contract: Contract) -> dict[str, Any]:
              "model_bytes": m.model_bytes, "model_sha256": m.model_sha256.hex()}
             for m in contract.models
         ],
-    }  # fmt: skip
+    }
 
 
 def _print_contract(contract: Contract, where: str) -> None:
@@ -158,7 +158,7 @@ def _print_contract(contract: Contract, where: str) -> None:
     t.add_row("operators", ", ".join(f"{op.name} v{op.version}" for op in contract.operators))
     for m in contract.models:
         t.add_row(f"model {m.name}", f"{m.model_bytes:,} bytes in a slot of {m.slot_bytes:,}, "
-                                     f"arena {m.arena_bytes:,}")  # fmt: skip
+                                     f"arena {m.arena_bytes:,}")
     console().print(t)
 
 
@@ -193,4 +193,4 @@ def inspect(file: Path, as_json: bool) -> None:
             _print_patch(patch, len(data), where)
     else:
         raise Refusal(where, "neither a .tflite model, nor a patch, nor a contract",
-                      "give one of these")  # fmt: skip
+                      "give one of these")

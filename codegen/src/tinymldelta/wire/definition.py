@@ -149,7 +149,7 @@ def load_wire_definition(path: Path) -> WireDefinition:
         Rule(r["name"], i, by_name[r["tlv"]] if r["tlv"] else None, r["status"], r["compare"],
              r["text"], r["explain"])
         for i, r in enumerate(raw["rules"])
-    )  # fmt: skip
+    )
     for rule in rules:
         if rule.status not in {s.name for s in statuses}:
             raise ValueError(f"wire.yaml: rule {rule.name} names an unknown status {rule.status}")

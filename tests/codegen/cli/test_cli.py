@@ -1,0 +1,356 @@
+"""`tmd` as a user meets it: what it prints, what it exits with, what it leaves on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from patchkit import NAMED_FAULTS
+from tinymldelta import native
+from tinymldelta.cli import main
+from tinymldelta.container.accepts import Accepts
+from tinymldelta.container.format1 import apply_patch
+from tinymldelta.contract import read_contract
+
+Tmd = Callable[..., Result]
+
+
+@pytest.fixture
+def tmd() -> Tmd:
+    def run(*arguments: object) -> Result:
+        result = CliRunner().invoke(main, [str(a) for a in arguments])
+        assert result.exception is None or isinstance(result.exception, SystemExit), (
+            result.exception)
+        return result
+
+    return run
+
+
+@pytest.fixture
+def contract(tmd: Tmd, digits: Path, tmp_path: Path) -> Path:
+    out = tmp_path / "generated"
+    result = tmd("codegen", f"digits={digits / 'base.tflite'}", "--out", out, "--slot", 16384,
+                 "--erase", 8192, "--write", 16)
+    assert result.exit_code == 0, result.output
+    return out / "contract.json"
+
+
+@pytest.fixture
+def patch(tmd: Tmd, digits: Path, contract: Path, tmp_path: Path) -> Path:
+    out = tmp_path / "p.tmd"
+    result = tmd("patch", digits / "base.tflite", digits / "target.tflite", "-o", out,
+                 "--contract", contract)
+    assert result.exit_code == 0, result.output
+    return out
+
+
+@pytest.fixture
+def flash(tmd: Tmd, digits: Path, contract: Path, tmp_path: Path) -> Path:
+    out = tmp_path / "device.sim"
+    result = tmd("sim", "init", out, "--contract", contract, "--base", digits / "base.tflite")
+    assert result.exit_code == 0, result.output
+    return out
+
+
+def test_help_of_every_command_exits_0(tmd: Tmd) -> None:
+    for command in ((), ("inspect",), ("codegen",), ("patch",), ("check",), ("apply",), ("sim",),
+                    ("sim", "init"), ("sim", "update"), ("sim", "cut"), ("sim", "boot"),
+                    ("sim", "status"), ("sim", "read")):
+        result = tmd(*command, "--help")
+        assert result.exit_code == 0
+        assert "Usage" in result.output
+
+
+def test_wrong_calls_exit_2(tmd: Tmd, digits: Path, contract: Path, tmp_path: Path) -> None:
+    base = digits / "base.tflite"
+    for arguments in (
+        ("nonsense",),
+        ("patch", base),
+        ("patch", base, base, "-o", tmp_path / "x", "--opset-hash", "0x1FFFFFFFF"),
+        ("patch", base, base, "-o", tmp_path / "x", "--algo", "md5"),
+        ("patch", base, base, "-o", tmp_path / "x", "--unguarded", "--req-arena", "1"),
+        ("patch", base, base, "-o", tmp_path / "x", "--model", "digits"),
+        ("codegen", base, "--out", tmp_path / "o"),
+        ("codegen", f"a={base}", f"b={base}", "--out", tmp_path / "o", "--slot", 16384, "--arena",
+         "9000"),
+        ("codegen", f"a={base}", "--out", tmp_path / "o", "--slot", 16384, "--arena", "x"),
+        ("sim", "update", tmp_path / "f", tmp_path / "p", "--piece", "0"),
+    ):
+        result = tmd(*arguments)
+        assert result.exit_code == 2, (arguments, result.output)
+    assert not (tmp_path / "x").exists()
+
+
+def test_codegen_says_what_fits_and_that_nothing_changed(
+    tmd: Tmd, digits: Path, contract: Path
+) -> None:
+    result = tmd("codegen", f"digits={digits / 'base.tflite'}", "--out", contract.parent, "--slot",
+                 16384, "--erase", 8192)
+    assert result.exit_code == 0
+    assert "nothing changed" in result.output
+    assert "6,432" in result.output
+
+
+def test_patch_then_apply_gives_the_target(
+    tmd: Tmd, digits: Path, contract: Path, patch: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.tflite"
+    for extra in ((), ("--contract", contract)):
+        result = tmd("apply", digits / "base.tflite", patch, "-o", out, *extra)
+        assert result.exit_code == 0, result.output
+        assert out.read_bytes() == (digits / "target.tflite").read_bytes()
+        out.unlink()
+        assert ("guardrails not checked" in result.output) == (not extra)
+
+
+@pytest.mark.parametrize("algo", ["sha256", "crc32"])
+@pytest.mark.parametrize("gap", [0, 16, 300])
+def test_the_plain_python_reader_agrees(
+    tmd: Tmd, digits: Path, contract: Path, tmp_path: Path, algo: str, gap: int
+) -> None:
+    out = tmp_path / "p.tmd"
+    base, target = digits / "base.tflite", digits / "target.tflite"
+    result = tmd("patch", base, target, "-o", out, "--contract", contract, "--algo", algo,
+                 "--merge-gap", gap)
+    assert result.exit_code == 0, result.output
+    accepts: Accepts = read_contract(contract).accepts(0)
+    assert apply_patch(base.read_bytes(), out.read_bytes(), accepts).target == target.read_bytes()
+
+
+def test_the_same_inputs_give_the_same_patch(
+    tmd: Tmd, digits: Path, contract: Path, patch: Path, tmp_path: Path
+) -> None:
+    again = tmp_path / "other" / "again.tmd"
+    again.parent.mkdir()
+    tmd("patch", digits / "base.tflite", digits / "target.tflite", "-o", again, "--contract",
+        contract)
+    assert again.read_bytes() == patch.read_bytes()
+
+
+def test_inspect_gives_bytes_by_part(tmd: Tmd, patch: Path) -> None:
+    document = json.loads(tmd("inspect", patch, "--json").stdout)
+    sizes = document["sizes"]
+    assert set(sizes) == {"header", "metadata", "digests", "signature", "body", "total"}
+    assert sizes["total"] == len(patch.read_bytes())
+    assert sum(sizes.values()) == 2 * sizes["total"]
+    assert document["metadata"]["req_arena_bytes"] > 0
+    assert "OPSET_HASH" in tmd("inspect", patch).output
+
+
+def test_inspect_reads_models_and_contracts(tmd: Tmd, digits: Path, contract: Path) -> None:
+    model = json.loads(tmd("inspect", digits / "base.tflite", "--json").stdout)
+    assert model["kind"] == "model"
+    assert {op["name"] for op in model["operators"]} >= {"CONV_2D", "SOFTMAX"}
+    assert json.loads(tmd("inspect", contract, "--json").stdout)["kind"] == "contract"
+    assert "CONV_2D v3" in tmd("inspect", contract).output
+    assert "int8" in tmd("inspect", digits / "base.tflite").output.lower()
+
+
+def test_inspect_refuses_what_it_does_not_know(tmd: Tmd, tmp_path: Path) -> None:
+    for content in (b"", b"hello, world", b"\x01short", b"{", b"\x00" * 100):
+        file = tmp_path / "file"
+        file.write_bytes(content)
+        for extra in ((), ("--json",)):
+            result = tmd("inspect", file, *extra)
+            assert result.exit_code == 1
+            assert str(file) in result.stderr
+    assert tmd("inspect", tmp_path / "missing").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "rule"),
+    [
+        ("refused_new_operator", "OPERATORS"),
+        ("refused_larger_arena", "ARENA"),
+        ("refused_input_shape", "IO"),
+    ],
+)
+def test_a_refused_target_names_its_rule_and_leaves_no_file(
+    tmd: Tmd, digits: Path, contract: Path, flash: Path, tmp_path: Path, file: str, rule: str
+) -> None:
+    base, target, out = digits / "base.tflite", digits / f"{file}.tflite", tmp_path / "r.tmd"
+    result = tmd("patch", base, target, "-o", out, "--contract", contract)
+    assert result.exit_code == 1
+    assert f"refused with {rule}" in result.stderr
+    assert not out.exists()
+
+    assert tmd("patch", base, target, "-o", out).exit_code == 0
+    checked = tmd("check", out, "--contract", contract, "--base", base, "--json")
+    assert checked.exit_code == 1
+    verdict = json.loads(checked.stdout)
+    assert verdict["status"] == rule
+    assert [r["rule"] for r in verdict["rules"] if r["verdict"] == "FAIL"] == [rule]
+
+    with native.Device.load(read_contract(contract), 0, flash) as device:
+        content, operations = device.flash, device.counts.operations
+    for how in ((), ("--staged",)):
+        assert f"refused with {rule}" in tmd("sim", "update", flash, out, *how).stderr
+        with native.Device.load(read_contract(contract), 0, flash) as device:
+            assert (device.flash, device.counts.operations) == (content, operations)
+
+
+def test_check_without_a_base_says_so(tmd: Tmd, contract: Path, patch: Path, digits: Path) -> None:
+    result = tmd("check", patch, "--contract", contract)
+    assert result.exit_code == 0
+    assert "give --base" in result.output
+    result = tmd("check", patch, "--contract", contract, "--base", digits / "base.tflite")
+    assert "base and body checked" in result.output
+    assert result.output.count("PASS") == 5
+    wrong = tmd("check", patch, "--contract", contract, "--base", digits / "target.tflite")
+    assert wrong.exit_code == 1
+    assert "BASE" in wrong.stderr
+
+
+def test_apply_leaves_no_file_for_any_single_bit_flip_of_the_head_or_truncation(
+    tmd: Tmd, digits: Path, contract: Path, patch: Path, tmp_path: Path
+) -> None:
+    whole = patch.read_bytes()
+    target = (digits / "target.tflite").read_bytes()
+    damaged = [whole[:n] for n in range(0, len(whole), 97)] + [whole + b"\0"]
+    damaged += [bytes([*whole[:i], whole[i] ^ 1 << b, *whole[i + 1:]])
+                for i in range(0, 110, 3) for b in (0, 7)]
+    bad, out = tmp_path / "bad.tmd", tmp_path / "out"
+    for data in damaged:
+        bad.write_bytes(data)
+        result = tmd("apply", digits / "base.tflite", bad, "-o", out, "--contract", contract)
+        if result.exit_code == 0:  # a flip that format 1 cannot see does no harm
+            assert out.read_bytes() == target
+            out.unlink()
+        else:
+            assert result.exit_code == 1
+            assert "refused with" in result.stderr
+            assert not out.exists()
+
+
+def test_manual_metadata_makes_a_patch_for_any_binary(tmd: Tmd, tmp_path: Path) -> None:
+    base, target, out = tmp_path / "a.bin", tmp_path / "b.bin", tmp_path / "p.tmd"
+    base.write_bytes(bytes(range(256)) * 4)
+    target.write_bytes(bytes(range(256)) * 3 + bytes(300))
+    result = tmd("patch", base, target, "-o", out)
+    assert result.exit_code == 1
+    assert "b.bin" in result.stderr
+    some = ("--req-arena", "2048", "--tflm-abi", "0x103", "--opset-hash", "0x1234abcd")
+    assert tmd("patch", base, target, "-o", out, *some).exit_code == 1
+    result = tmd("patch", base, target, "-o", out, *some, "--io-hash", "77", "--algo", "crc32")
+    assert result.exit_code == 0, result.output
+    metadata = json.loads(tmd("inspect", out, "--json").stdout)["metadata"]
+    assert metadata == {"req_arena_bytes": 2048, "tflm_abi": 0x103, "opset_hash": 0x1234ABCD,
+                        "io_hash": 77, "vendor": []}
+    assert tmd("patch", base, target, "-o", out, "--unguarded", "--algo", "none").exit_code == 0
+    applied = tmp_path / "out"
+    assert tmd("apply", base, out, "-o", applied).exit_code == 0
+    assert applied.read_bytes() == target.read_bytes()
+
+
+def test_an_unguarded_patch_needs_a_firmware_that_takes_it(
+    tmd: Tmd, digits: Path, contract: Path, tmp_path: Path
+) -> None:
+    base, target, out = digits / "base.tflite", digits / "target.tflite", tmp_path / "p.tmd"
+    refused = tmd("patch", base, target, "-o", out, "--unguarded", "--contract", contract)
+    assert refused.exit_code == 1
+    assert "UNGUARDED" in refused.stderr
+    open_ = tmp_path / "open"
+    tmd("codegen", f"digits={base}", "--out", open_, "--slot", 16384, "--accept-unguarded",
+        "--accept-no-digest")
+    for algo in ("sha256", "none"):
+        taken = tmd("patch", base, target, "-o", out, "--unguarded", "--algo", algo, "--contract",
+                    open_ / "contract.json")
+        assert taken.exit_code == 0, taken.output
+        assert "WAIVED" in taken.output
+
+
+def _state(tmd: Tmd, flash: Path) -> dict[str, object]:
+    result = tmd("sim", "status", flash, "--json")
+    assert result.exit_code == 0, result.output
+    state: dict[str, object] = json.loads(result.stdout)
+    return state
+
+
+def test_sim_update_switches_the_model(
+    tmd: Tmd, digits: Path, flash: Path, patch: Path, tmp_path: Path
+) -> None:
+    assert _state(tmd, flash)["active"]["slot"] == "slot 0"
+    assert tmd("sim", "update", flash, patch, "--piece", "7").exit_code == 0
+    state = _state(tmd, flash)
+    assert (state["active"]["slot"], state["record"], state["counts"]["illegal"]) == ("slot 1", 1, 0)
+    out = tmp_path / "model"
+    assert tmd("sim", "read", flash, "-o", out).exit_code == 0
+    assert out.read_bytes() == (digits / "target.tflite").read_bytes()
+    again = tmd("sim", "update", flash, patch)
+    assert again.exit_code == 1
+    assert "refused with BASE" in again.stderr
+
+
+@pytest.mark.parametrize("shape", ["before", "prefix", "torn", "after"])
+def test_sim_cut_boot_and_update_again(
+    tmd: Tmd, digits: Path, flash: Path, patch: Path, tmp_path: Path, shape: str
+) -> None:
+    result = tmd("sim", "cut", flash, "--at", "9", "--shape", shape)
+    assert result.exit_code == 0
+    assert "at write or erase 9" in result.output
+    failed = tmd("sim", "update", flash, patch)
+    assert failed.exit_code == 1
+    assert "the power failed" in failed.stderr
+    off = tmd("sim", "status", flash)
+    assert off.exit_code == 1
+    assert "tmd sim boot" in off.stderr
+    assert tmd("sim", "boot", flash).exit_code == 0
+    assert _state(tmd, flash)["active"]["slot"] == "slot 0"
+    assert tmd("sim", "update", flash, patch).exit_code == 0
+    assert _state(tmd, flash)["active"]["slot"] == "slot 1"
+
+
+@pytest.fixture
+def other_files(tmp_path: Path) -> Iterator[list[Path]]:
+    files = [tmp_path / name for name in ("empty", "text", "patchlike")]
+    for file, content in zip(files, (b"", b"TMDSIM01", b"TMDSIM01" + bytes(4000)), strict=True):
+        file.write_bytes(content)
+    yield files
+
+
+def test_sim_refuses_files_that_are_no_device(tmd: Tmd, other_files: list[Path]) -> None:
+    for file in [*other_files, other_files[0].with_name("missing")]:
+        for command in (("status",), ("boot",), ("cut", "--at", "1")):
+            result = tmd("sim", command[0], file, *command[1:])
+            assert result.exit_code == 1
+            assert str(file) in result.stderr
+
+
+def test_every_kind_of_flash_takes_an_update(
+    tmd: Tmd, digits: Path, tmp_path: Path
+) -> None:
+    base, target = digits / "base.tflite", digits / "target.tflite"
+    for geometry in native.geometries():
+        out = tmp_path / geometry.name
+        slot = max(16384, geometry.erase_bytes)
+        assert tmd("codegen", f"m={base}", "--out", out, "--slot", slot, "--erase",
+                   geometry.erase_bytes, "--write", geometry.write_bytes).exit_code == 0
+        contract, patch, flash = out / "contract.json", out / "p.tmd", out / "f.sim"
+        assert tmd("patch", base, target, "-o", patch, "--contract", contract).exit_code == 0
+        assert tmd("sim", "init", flash, "--contract", contract, "--base", base, "--geometry",
+                   geometry.name).exit_code == 0
+        assert tmd("sim", "update", flash, patch).exit_code == 0
+        state = _state(tmd, flash)
+        assert state["active"]["slot"] == "slot 1", geometry
+        assert (state["counts"]["illegal"], state["counts"]["rewrites"]) == (0, 0)
+
+
+def test_every_named_fault_is_refused_at_the_command_line(
+    tmd: Tmd, digits: Path, tmp_path: Path
+) -> None:
+    base, target = digits / "base.tflite", (digits / "target.tflite").read_bytes()
+    bad, out = tmp_path / "bad.tmd", tmp_path / "out"
+    for fault in NAMED_FAULTS:
+        bad.write_bytes(fault.make(base.read_bytes(), target))
+        result = tmd("apply", base, bad, "-o", out)
+        assert result.exit_code in (0, 1), fault.name
+        if result.exit_code == 0:
+            # Without a contract only its part is not looked at.
+            assert fault.expected.name in ("OK", "UNGUARDED", "ARENA", "ABI", "OPERATORS", "IO",
+                                           "SLOT", "DIGEST_KIND", "FORMAT"), fault.name
+            out.unlink()
+        assert not out.exists()

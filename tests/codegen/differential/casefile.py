@@ -1,0 +1,24 @@
+"""The file of cases that `tests/core/replay/replay.c` reads; its layout stands there."""
+
+from __future__ import annotations
+
+import struct
+
+from tinymldelta.container.accepts import Accepts
+from tinymldelta.container.format1 import apply_patch
+from tinymldelta.wire.constants import Status
+
+MAGIC = b"TMDCASE1"
+
+
+def encode_case(base: bytes, patch: bytes, accepts: Accepts) -> tuple[bytes, Status]:
+    """One case with what the plain Python reader makes of it."""
+    outcome = apply_patch(base, patch, accepts)
+    target = outcome.target if outcome.status is Status.OK and outcome.target else b""
+    formats = sum(1 << f for f in accepts.formats)
+    head = struct.pack(
+        "<i10I", outcome.status, len(base), len(patch), len(target), accepts.flags, formats,
+        accepts.tflm_abi, accepts.arena_bytes, accepts.opset_hash, accepts.io_hash,
+        accepts.slot_bytes,
+    )
+    return head + base + patch + target, outcome.status

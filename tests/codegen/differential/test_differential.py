@@ -1,0 +1,142 @@
+"""The C core against the plain Python reader: same status, same result, on random and hostile input.
+
+TMD_SEED changes what is generated; it is printed when a run fails. The C is built with
+AddressSanitizer and UndefinedBehaviorSanitizer.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+from casefile import MAGIC, encode_case
+
+from patchkit import FAULT_BASE, FAULT_TARGET, NAMED_FAULTS, mutate, random_case
+from tinymldelta.wire.constants import Status
+
+SEED = int(os.environ.get("TMD_SEED", "20261121"))
+VALID = 12_000
+MUTATIONS_EACH = 9
+SHARDS = 24
+
+# Each refusal of format 1's reader must really have been reached, this often at least.
+REACHED = {
+    Status.OK: 5000, Status.TRUNCATED: 500, Status.FORMAT: 200, Status.HEADER: 500,
+    Status.DIGEST_KIND: 200, Status.METADATA: 500, Status.TRAILING: 200, Status.UNGUARDED: 200,
+    Status.ARENA: 50, Status.ABI: 50, Status.OPERATORS: 50, Status.IO: 50, Status.SLOT: 50,
+    Status.BASE: 200, Status.CHUNK_ENCODING: 200, Status.CHUNK_ORDER: 200,
+    Status.CHUNK_BOUNDS: 200, Status.CHUNK_CRC: 200, Status.GAP: 50, Status.TARGET: 200,
+}
+
+
+@pytest.fixture(scope="module")
+def replay(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The replay program, built with the sanitizers."""
+    if shutil.which("cmake") is None:
+        pytest.skip("no CMake: apt install cmake")
+    folder = tmp_path_factory.mktemp("replay")
+    for command in (
+        ["cmake", "-S", root, "-B", folder, "-DTMD_SANITIZE=ON", "-DCMAKE_BUILD_TYPE=Release"],
+        ["cmake", "--build", folder, "--target", "replay"],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    (program,) = folder.rglob("replay/replay")
+    return program
+
+
+def _shard(number: int) -> tuple[bytes, Counter[Status]]:
+    """A part of all cases, the same in every run with the same seed."""
+    rng = random.Random(SEED * 1000 + number)
+    cases = []
+    seen: Counter[Status] = Counter()
+
+    def add(base: bytes, patch: bytes, accepts: object) -> None:
+        encoded, status = encode_case(base, patch, accepts)
+        cases.append(encoded)
+        seen[status] += 1
+
+    for _ in range(VALID // SHARDS):
+        case = random_case(rng)
+        # The base has to be on the device, so it fits its slot; the target need not.
+        accepts = replace(case.accepts, slot_bytes=max(case.accepts.slot_bytes, len(case.base)))
+        add(case.base, case.patch, accepts)
+        for i in range(MUTATIONS_EACH):
+            patch = mutate(rng, case.patch, repair_for=case.base if i % 2 else None)
+            add(case.base, patch, accepts)
+    return b"".join(cases), seen
+
+
+def _run(program: Path, file: Path) -> str:
+    done = subprocess.run([program, file], capture_output=True, text=True)
+    assert done.returncode == 0, f"seed {SEED}, {file.name}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def _shard_file(number: int, folder: Path) -> tuple[Path, Counter[Status]]:
+    content, seen = _shard(number)
+    file = folder / f"cases-{number}"
+    file.write_bytes(MAGIC + content)
+    return file, seen
+
+
+def _generate_and_run(number: int, folder: Path, program: Path) -> tuple[Counter[Status], str]:
+    file, seen = _shard_file(number, folder)
+    printed = _run(program, file)
+    file.unlink()
+    return seen, printed
+
+
+def test_same_status_and_result_on_random_and_mutated_patches(
+    replay: Path, tmp_path: Path
+) -> None:
+    seen: Counter[Status] = Counter()
+    ran = 0
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        jobs = [pool.submit(_generate_and_run, n, tmp_path, replay) for n in range(SHARDS)]
+        for job in jobs:
+            shard_seen, printed = job.result()
+            seen += shard_seen
+            ran += int(printed.split("cases ")[1].split()[0])
+    print(f"{ran} cases, seed {SEED}: " + ", ".join(f"{s.name} {n}" for s, n in seen.items()))
+    assert ran == sum(seen.values()) == VALID * (1 + MUTATIONS_EACH)
+    assert VALID >= 10_000
+    assert VALID * MUTATIONS_EACH >= 100_000
+    too_few = {s.name: (seen[s], n) for s, n in REACHED.items() if seen[s] < n}
+    assert not too_few, f"reached, wanted: {too_few}"
+
+
+def test_every_named_fault_is_refused_with_every_flash_byte_unchanged(
+    replay: Path, tmp_path: Path
+) -> None:
+    cases = []
+    for fault in NAMED_FAULTS:
+        patch = fault.make(FAULT_BASE, FAULT_TARGET)
+        encoded, status = encode_case(FAULT_BASE, patch, fault.accepts)
+        assert status is fault.expected, fault.name
+        cases += [encoded] * 6  # once on each geometry
+    file = tmp_path / "faults"
+    file.write_bytes(MAGIC + b"".join(cases))
+    assert f"cases {6 * len(NAMED_FAULTS)}\n" in _run(replay, file)
+
+
+def test_replay_notices_a_wrong_expectation(replay: Path, tmp_path: Path) -> None:
+    """The judge itself: a case whose expected status or target is wrong must fail."""
+    rng = random.Random(1)
+    case = next(c for c in iter(lambda: random_case(rng), None)
+                if encode_case(c.base, c.patch, c.accepts)[1] is Status.OK)
+    good, _ = encode_case(case.base, case.patch, case.accepts)
+    wrong_status = b"\xff\xff\xff\xff" + good[4:]
+    wrong_target = good[:-1] + bytes((good[-1] ^ 1,))
+    for content, code in ((good, 0), (wrong_status, 1), (wrong_target, 1), (b"", 1)):
+        file = tmp_path / "case"
+        file.write_bytes(MAGIC + content)
+        assert subprocess.run([replay, file], capture_output=True).returncode == code

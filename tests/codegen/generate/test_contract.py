@@ -1,0 +1,140 @@
+"""The contract: built from facts and limits, written to JSON and read back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tinymldelta.contract import Contract, Limits, contract_json, parse_contract, read_contract
+from tinymldelta.errors import Refusal
+from tinymldelta.generate import ModelSource, model_contracts
+
+LIMITS = Limits(16384, 8192, 16, {}, {})
+
+
+def source(path: Path, name: str = "app") -> ModelSource:
+    return ModelSource(name, path.read_bytes(), path.name)
+
+
+@pytest.fixture
+def contract(digits: Path, sst: Path) -> Contract:
+    models = [source(digits / "base.tflite", "digits"), source(sst / "base.tflite", "sst")]
+    return model_contracts(models, LIMITS)
+
+
+def test_json_comes_back_as_the_same_contract(contract: Contract) -> None:
+    assert parse_contract(contract_json(contract), "c") == contract
+
+
+def test_operators_are_the_union_of_all_models(contract: Contract) -> None:
+    names = {op.name for op in contract.operators}
+    assert names == {op.name for m in contract.models for op in m.operators}
+    assert {"CONV_2D", "FULLY_CONNECTED"} <= names
+
+
+def test_the_model_is_found_by_name_or_alone(contract: Contract) -> None:
+    assert contract.model_index("sst") == 1
+    with pytest.raises(Refusal, match="no model is named 'other'.*digits, sst"):
+        contract.model_index("other")
+    with pytest.raises(Refusal, match="say which one with --model"):
+        contract.model_index(None)
+    alone = replace(contract, models=contract.models[:1])
+    assert alone.model_index(None) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"slot_bytes": 4096}, "the model is .* bytes, a slot 4096"),
+        ({"slot_bytes": 16385}, "--slot"),
+        ({"slot_bytes": 0}, "--slot"),
+        ({"write_bytes": 0}, "--write"),
+        ({"write_bytes": 48}, "--write"),
+        ({"write_bytes": 512}, "--write"),
+        ({"erase_bytes": 100}, "--erase"),
+        ({"erase_bytes": 0}, "--erase"),
+        ({"arena_bytes": {"app": 100}}, "an arena of 100 bytes is too small"),
+        ({"arena_bytes": {"app": 1 << 32}}, "does not fit 32 bits"),
+        ({"arena_bytes": {"other": 10000}}, "no model is named 'other'"),
+        ({"arena_need": {"other": 10000}}, "no model is named 'other'"),
+    ],
+)
+def test_limits_that_cannot_work_are_refused(
+    digits: Path, change: dict[str, object], fault: str
+) -> None:
+    with pytest.raises(Refusal, match=fault):
+        model_contracts([source(digits / "base.tflite")], replace(LIMITS, **change))
+
+
+def test_names_are_checked(digits: Path) -> None:
+    base = digits / "base.tflite"
+    for name in ("", "1st", "a-b", "a" * 32, "Ä", "x\n"):
+        with pytest.raises(Refusal, match="not a name for a model"):
+            model_contracts([source(base, name)], LIMITS)
+    with pytest.raises(Refusal, match="two models have one name"):
+        model_contracts([source(base), source(base)], LIMITS)
+    with pytest.raises(Refusal, match="no model was given"):
+        model_contracts([], LIMITS)
+
+
+def test_a_measured_arena_need_is_kept_with_its_origin(digits: Path) -> None:
+    limits = replace(LIMITS, arena_need={"app": 3000}, arena_bytes={"app": 4000})
+    (model,) = model_contracts([source(digits / "base.tflite")], limits).models
+    assert (model.arena_bytes, model.arena_need.bytes, model.arena_need.origin) == (
+        4000, 3000, "given")
+
+
+def _all_paths(value: object, path: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+    items: list[tuple[object, object]] = []
+    if isinstance(value, dict):
+        items = list(value.items())
+    elif isinstance(value, list):
+        items = list(enumerate(value))
+    return [path] + [p for k, v in items for p in _all_paths(v, (*path, k))]
+
+
+def test_any_damaged_value_of_the_json_is_one_clear_refusal(contract: Contract) -> None:
+    document = json.loads(contract_json(contract))
+    refused = 0
+    for path in _all_paths(document):
+        for damage in (None, -1, 1 << 70, "?", [], {}, float("nan"), True):
+            copy = json.loads(json.dumps(document))
+            if not path:
+                copy = damage
+            else:
+                place = copy
+                for key in path[:-1]:
+                    place = place[key]
+                if place[path[-1]] == damage:
+                    continue
+                place[path[-1]] = damage
+            try:
+                parse_contract(json.dumps(copy), "c.json")
+            except Refusal as refusal:
+                assert str(refusal).startswith("c.json: ")
+                refused += 1
+    assert refused > 500
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000, "\x00"])
+def test_text_that_is_no_contract_is_refused(text: str) -> None:
+    with pytest.raises(Refusal, match=r"c\.json"):
+        parse_contract(text, "c.json")
+
+
+def test_another_wire_version_is_refused(contract: Contract) -> None:
+    text = contract_json(contract).replace('"wire_version": 1', '"wire_version": 2')
+    with pytest.raises(Refusal, match="wire version 2"):
+        parse_contract(text, "c.json")
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="cannot be read"):
+        read_contract(tmp_path / "missing.json")
+    binary = tmp_path / "binary.json"
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(Refusal, match="not UTF-8"):
+        read_contract(binary)

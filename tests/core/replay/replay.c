@@ -1,0 +1,238 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Puts cases through the C core on simulated flash and compares with what the plain Python reader
+ * says must happen.
+ *
+ *	replay CASES
+ *
+ * The file, all numbers little-endian: 8 bytes "TMDCASE1", then cases until the end, each
+ *
+ *	i32 expected status
+ *	u32 bytes of base | of patch | of target (0 unless the status is OK)
+ *	u32 accept flags | formats, as bits | TFLM ABI | arena | opset hash | io hash | slot bytes
+ *	base | patch | target
+ *
+ * Every case is applied staged and streamed, each on a fresh device. What must hold besides the
+ * status: OK leaves exactly the target, seen by a store that starts from rubbish in RAM; a refusal
+ * leaves base and records, staged and before the body also every byte of flash; no operation was
+ * one that flash does not allow, and no place was programmed twice.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sim/device.h>
+
+#define FIELDS 11
+#define CASE_MAX 0x100000u
+
+/* Small, so that a case costs little; unlike each other in everything that the store has to mind. */
+static const struct tmd_sim_geometry geometries[] = {
+	{"once16", "", {{256, 1}}, 1, 16, 0xFF, TMD_SIM_WRITE_ONCE},
+	{"words", "", {{128, 1}}, 1, 4, 0xFF, 0},
+	{"ram", "", {{64, 1}}, 1, 1, 0xFF, TMD_FLASH_NO_ERASE},
+	{"pages", "", {{1024, 1}}, 1, 256, 0xFF, 0},
+	{"zeros", "", {{512, 1}}, 1, 8, 0x00, TMD_SIM_WRITE_ONCE},
+	{"unequal", "", {{128, 2}, {512, 1}}, 2, 32, 0xFF, TMD_SIM_WRITE_ONCE},
+};
+#define GEOMETRIES_N (sizeof(geometries) / sizeof(geometries[0]))
+
+struct one_case {
+	int expected;
+	uint32_t base_bytes;
+	uint32_t patch_bytes;
+	uint32_t target_bytes;
+	struct tmd_contract contract;
+	struct tmd_model_contract model;
+	uint8_t *bytes; /* base, patch, target */
+};
+
+static unsigned long passed;
+static unsigned long failed;
+static unsigned long by_status[128]; /* index: minus the status */
+
+static uint32_t get_u32(const uint8_t *p)
+{
+	return p[0] | ((uint32_t)p[1] << 8) | ((uint32_t)p[2] << 16) | ((uint32_t)p[3] << 24);
+}
+
+static uint32_t largest_unit(const struct tmd_sim_geometry *g)
+{
+	uint32_t largest = 0;
+
+	for (uint32_t i = 0; i < g->pattern_n; i++) {
+		if (g->pattern[i].bytes > largest) {
+			largest = g->pattern[i].bytes;
+		}
+	}
+	return largest;
+}
+
+static bool read_case(FILE *file, struct one_case *c, const struct tmd_sim_geometry *g)
+{
+	uint8_t raw[4 * FIELDS];
+	uint32_t f[FIELDS];
+	struct tmd_sha256 sha;
+	size_t total;
+
+	if (fread(raw, sizeof(raw), 1, file) != 1u) {
+		return false;
+	}
+	for (size_t i = 0; i < FIELDS; i++) {
+		f[i] = get_u32(&raw[4u * i]);
+	}
+	memset(c, 0, sizeof(*c));
+	c->expected = (int)(int32_t)f[0];
+	c->base_bytes = f[1];
+	c->patch_bytes = f[2];
+	c->target_bytes = f[3];
+	c->contract.wire_version = TMD_WIRE_VERSION;
+	c->contract.accept = (uint16_t)f[4];
+	c->contract.formats = (uint16_t)f[5];
+	c->contract.tflm_abi = (uint16_t)f[6];
+	c->contract.erase_bytes = largest_unit(g);
+	c->contract.write_bytes = g->write_bytes;
+	c->contract.models_n = 1;
+	c->contract.models = &c->model;
+	c->model.name = "case";
+	c->model.arena_bytes = f[7];
+	c->model.opset_hash = f[8];
+	c->model.io_hash = f[9];
+	c->model.slot_bytes = f[10];
+	c->model.model_bytes = c->base_bytes;
+	total = (size_t)c->base_bytes + c->patch_bytes + c->target_bytes;
+	if (c->base_bytes > CASE_MAX || c->patch_bytes > CASE_MAX || c->target_bytes > CASE_MAX) {
+		return false;
+	}
+	c->bytes = malloc(total + 1u);
+	if (c->bytes == NULL || fread(c->bytes, 1, total, file) != total) {
+		free(c->bytes);
+		return false;
+	}
+	tmd_sha256_init(&sha);
+	tmd_sha256_update(&sha, c->bytes, c->base_bytes);
+	tmd_sha256_final(&sha, c->model.model_sha256);
+	return true;
+}
+
+static void fail(unsigned long number, const char *how, const char *what, int got, int expected)
+{
+	if (failed++ < 20u) {
+		(void)printf("case %lu, %s: %s: got %s, expected %s\n", number, how, what,
+			     tmd_status_name(got), tmd_status_name(expected));
+	}
+}
+
+/* Statuses that are decided before the first byte of the body. TRUNCATED may come later. */
+static bool is_of_head(int status)
+{
+	return status == TMD_ERR_FORMAT || status == TMD_ERR_HEADER ||
+	       status == TMD_ERR_DIGEST_KIND || status == TMD_ERR_METADATA ||
+	       (status <= TMD_ERR_UNGUARDED && status >= TMD_ERR_BASE);
+}
+
+static bool holds_model(struct tmd_sim_device *d, const uint8_t *model, uint32_t bytes)
+{
+	const void *mapped;
+
+	if (tmd_sim_device_boot(d, 0x5A) != TMD_OK || d->store.active.bytes != bytes) {
+		return false;
+	}
+	mapped = tmd_store_map(&d->store);
+	return mapped != NULL && memcmp(mapped, model, bytes) == 0;
+}
+
+static void run(const struct one_case *c, unsigned long number, bool staged)
+{
+	const struct tmd_sim_geometry *g = &geometries[number % GEOMETRIES_N];
+	const char *how = staged ? "staged" : "streamed";
+	const uint8_t *base = c->bytes;
+	const uint8_t *patch = base + c->base_bytes;
+	const uint8_t *target = patch + c->patch_bytes;
+	const unsigned long failed_before = failed;
+	struct tmd_sim_device d;
+	uint8_t *before;
+	int got;
+
+	if (tmd_sim_device_init(&d, g, &c->contract, 0) != TMD_OK) {
+		fail(number, how, "device", TMD_ERR_GEOMETRY, TMD_OK);
+		return;
+	}
+	if ((number & 8u) != 0u) {
+		d.config.compiled_in = base;
+	}
+	before = malloc(d.sim.size);
+	if (before == NULL || tmd_sim_device_factory(&d, base, c->base_bytes) != TMD_OK ||
+	    tmd_sim_device_boot(&d, 0xA5) != TMD_OK) {
+		fail(number, how, "start", TMD_ERR_NO_MODEL, TMD_OK);
+		free(before);
+		tmd_sim_device_free(&d);
+		return;
+	}
+	memcpy(before, d.sim.bytes, d.sim.size);
+
+	if (staged) {
+		got = tmd_sim_device_staged(&d, patch, c->patch_bytes);
+	} else {
+		got = tmd_sim_device_stream(&d, patch, c->patch_bytes,
+					    1u + (uint32_t)(number * 2654435761u >> 7) % 97u);
+	}
+	if (got != c->expected) {
+		fail(number, how, "status", got, c->expected);
+	}
+	if (got == TMD_OK) {
+		if (!holds_model(&d, target, c->target_bytes)) {
+			fail(number, how, "the active model is not the target", got, c->expected);
+		}
+	} else {
+		const uint32_t records = d.config.records.offset;
+
+		if ((staged || is_of_head(got)) && memcmp(before, d.sim.bytes, d.sim.size) != 0) {
+			fail(number, how, "flash changed", got, c->expected);
+		}
+		if (memcmp(before + records, d.sim.bytes + records, d.config.records.bytes) != 0) {
+			fail(number, how, "records changed", got, c->expected);
+		}
+		if (!holds_model(&d, base, c->base_bytes)) {
+			fail(number, how, "the active model is not the base", got, c->expected);
+		}
+	}
+	if (d.sim.counts.illegal != 0u || d.sim.counts.rewrites != 0u) {
+		fail(number, how, d.sim.illegal_text, got, c->expected);
+	}
+	if (failed == failed_before) {
+		passed++;
+	}
+	free(before);
+	tmd_sim_device_free(&d);
+}
+
+int main(int argc, char **argv)
+{
+	char magic[8];
+	struct one_case c;
+	unsigned long number = 0;
+	FILE *file = argc == 2 ? fopen(argv[1], "rb") : NULL;
+
+	if (file == NULL || fread(magic, sizeof(magic), 1, file) != 1u ||
+	    memcmp(magic, "TMDCASE1", sizeof(magic)) != 0) {
+		(void)fprintf(stderr, "usage: %s CASES\n", argv[0]);
+		return 2;
+	}
+	while (read_case(file, &c, &geometries[number % GEOMETRIES_N])) {
+		run(&c, number, true);
+		run(&c, number, false);
+		by_status[-c.expected & 127]++;
+		free(c.bytes);
+		number++;
+	}
+	(void)fclose(file);
+	for (int i = 0; i < 128; i++) {
+		if (by_status[i] != 0u) {
+			(void)printf("%s %lu\n", tmd_status_name(-i), by_status[i]);
+		}
+	}
+	(void)printf("cases %lu\n%lu passed, %lu failed\n", number, passed, failed);
+	return failed == 0u && number > 0u ? 0 : 1;
+}
