@@ -19,9 +19,7 @@ def main(declarations: Path, out: Path) -> None:
     text = declarations.read_text(encoding="utf-8")
     text = re.sub(r"\b(0[xX][0-9a-fA-F]+|\d+)[uU]\b", r"\1", text)
     # Array lengths such as `256 / 8` are constant expressions, which cffi does not work out.
-    text = re.sub(
-        r"\[(\d+) / (\d+)\]", lambda m: f"[{int(m.group(1)) // int(m.group(2))}]", text
-    )
+    text = re.sub(r"\[(\d+) / (\d+)\]", lambda m: f"[{int(m.group(1)) // int(m.group(2))}]", text)
     ffi = cffi.FFI()
     ffi.cdef(text)
     ffi.set_source("tinymldelta._native", '#include "sim/device.h"\n')

@@ -91,7 +91,7 @@ def _accuracy(model: bytes, runtime: Runtime, folder: Path) -> str:
 
 
 def _reconstruction(model: bytes, runtime: Runtime, folder: Path) -> str:
-    """Mean absolute error, in steps of the sensor's range, over the years that are not anomalous."""
+    """Mean absolute error over the years without an anomaly, as a part of the sensor's range."""
     data = np.load(folder / "eval.npz")
     facts = facts_of(read_model(model, "the model in flash"))
     (tensor_in,), (tensor_out,) = facts.inputs, facts.outputs
@@ -133,8 +133,10 @@ def must(*command: str | Path, stdin: bytes | None = None) -> bytes:
     """Run a command that has to succeed; show what it printed if it does not."""
     result = run(*command, stdin=stdin)
     if result.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))} failed:\n"
-                 f"{result.stdout.decode()}{result.stderr.decode()}")  # fmt: skip
+        sys.exit(
+            f"{' '.join(map(str, command))} failed:\n"
+            f"{result.stdout.decode()}{result.stderr.decode()}"
+        )
     return result.stdout
 
 
@@ -167,11 +169,20 @@ class Firmware:
 def build_firmware(pair: Pair, work: Path) -> Firmware:
     folder = work / pair.name
     base = MODELS / pair.name / "base.tflite"
-    must("cmake", "-S", HERE, "-B", folder, f"-DMODEL={base}", f"-DSLOT={pair.slot_bytes}",
-         BUILD_TYPE)  # fmt: skip
+    must(
+        "cmake",
+        "-S",
+        HERE,
+        "-B",
+        folder,
+        f"-DMODEL={base}",
+        f"-DSLOT={pair.slot_bytes}",
+        BUILD_TYPE,
+    )
     must("cmake", "--build", folder)
-    firmware = Firmware(folder / "host_firmware", folder / "generated" / "contract.json",
-                        folder / "flash.sim")  # fmt: skip
+    firmware = Firmware(
+        folder / "host_firmware", folder / "generated" / "contract.json", folder / "flash.sim"
+    )
     must(firmware.program, "make", firmware.flash)
     return firmware
 
@@ -198,8 +209,16 @@ def update(pair: Pair, firmware: Firmware, runtime: Runtime, work: Path) -> Upda
     counts_before = firmware.counts()
 
     patch = work / f"{pair.name}.tmd"
-    must("tmd", "patch", folder / "base.tflite", folder / "target.tflite", "-o", patch,
-         "--contract", firmware.contract)  # fmt: skip
+    must(
+        "tmd",
+        "patch",
+        folder / "base.tflite",
+        folder / "target.tflite",
+        "-o",
+        patch,
+        "--contract",
+        firmware.contract,
+    )
     begin = time.monotonic()
     sent = firmware.send(patch)
     seconds = time.monotonic() - begin
@@ -210,31 +229,51 @@ def update(pair: Pair, firmware: Firmware, runtime: Runtime, work: Path) -> Upda
         sys.exit(f"{pair.name}: the device's model is not the target")
     counts = firmware.counts()
     return Updated(
-        pair, base, target, patch.read_bytes(), before,
+        pair,
+        base,
+        target,
+        patch.read_bytes(),
+        before,
         pair.measure(firmware.model(), runtime, folder),
         counts.erases - counts_before.erases,
         counts.bytes_written - counts_before.bytes_written,
         seconds,
-    )  # fmt: skip
+    )
 
 
 def print_updates(updates: list[Updated]) -> None:
     table = Table(title="Updates that were taken", title_justify="left")
-    for column in ("model", "base", "target", "patch", "patch / target", "flash", "before",
-                   "after"):  # fmt: skip
-        table.add_column(column, justify="left" if column in ("model", "flash", "before", "after")
-                         else "right")  # fmt: skip
+    for column in (
+        "model",
+        "base",
+        "target",
+        "patch",
+        "patch / target",
+        "flash",
+        "before",
+        "after",
+    ):
+        table.add_column(
+            column, justify="left" if column in ("model", "flash", "before", "after") else "right"
+        )
     for u in updates:
         table.add_row(
-            u.pair.text, f"{len(u.base):,}", f"{len(u.target):,}", f"{len(u.patch):,}",
+            u.pair.text,
+            f"{len(u.base):,}",
+            f"{len(u.target):,}",
+            f"{len(u.patch):,}",
             f"{len(u.patch) / len(u.target):.1%}",
-            f"{u.erases} erases, {u.bytes_written:,} bytes written", u.before, u.after,
-        )  # fmt: skip
+            f"{u.erases} erases, {u.bytes_written:,} bytes written",
+            u.before,
+            u.after,
+        )
     CONSOLE.print(table)
 
 
 def print_guardrails(updates: list[Updated], firmwares: dict[str, Firmware]) -> None:
-    table = Table(title="Every guardrail, as the device's C code evaluates it", title_justify="left")
+    table = Table(
+        title="Every guardrail, as the device's C code evaluates it", title_justify="left"
+    )
     for column in ("model", "rule", "verdict", "what was compared"):
         table.add_column(column)
     for u in updates:
@@ -245,7 +284,7 @@ def print_guardrails(updates: list[Updated], firmwares: dict[str, Firmware]) -> 
 
 
 def refusals(firmware: Firmware, work: Path) -> bool:
-    """Send three patches that must be refused. True if each was, by its rule, with flash unchanged."""
+    """Send what must be refused. True if each was, by its rule, with flash unchanged."""
     folder = MODELS / "digits"
     active = work / "active.tflite"
     active.write_bytes(firmware.model())
@@ -257,8 +296,9 @@ def refusals(firmware: Firmware, work: Path) -> bool:
         patch = work / f"{file}.tmd"
         # Without a contract: as if somebody had sent it to the wrong device.
         must("tmd", "patch", active, folder / file, "-o", patch)
-        checked = run("tmd", "check", patch, "--contract", firmware.contract, "--base", active,
-                      "--json")  # fmt: skip
+        checked = run(
+            "tmd", "check", patch, "--contract", firmware.contract, "--base", active, "--json"
+        )
         verdict = json.loads(checked.stdout)
         failed = [r for r in verdict["rules"] if r["verdict"] == "FAIL"]
         before = firmware.flash_bytes()
@@ -284,8 +324,9 @@ def refusals(firmware: Firmware, work: Path) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--keep", type=Path, metavar="DIR",
-                        help="work in DIR and leave everything there to look at")  # fmt: skip
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="work in DIR and leave everything there to look at"
+    )
     keep = parser.parse_args().keep
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)

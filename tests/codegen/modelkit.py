@@ -71,10 +71,10 @@ def default_spec() -> ModelSpec:
     return ModelSpec(
         tensors=(
             TensorSpec("in", (1, 4, 4, 1), **q),
-            TensorSpec("filter", (2, 3, 3, 1), scale=(0.25, 0.5), zero_point=(0, 0),
-                       data=bytes(range(18))),
-            TensorSpec("bias", (2,), INT32, scale=(0.125, 0.25), zero_point=(0, 0),
-                       data=bytes(8)),
+            TensorSpec(
+                "filter", (2, 3, 3, 1), scale=(0.25, 0.5), zero_point=(0, 0), data=bytes(range(18))
+            ),
+            TensorSpec("bias", (2,), INT32, scale=(0.125, 0.25), zero_point=(0, 0), data=bytes(8)),
             TensorSpec("conv", (1, 4, 4, 2), **q),
             TensorSpec("shape", (2,), INT32, data=b"\x01\0\0\0\x20\0\0\0"),
             TensorSpec("flat", (1, 32), **q),
@@ -82,10 +82,18 @@ def default_spec() -> ModelSpec:
             TensorSpec("dense", (1, 4), **q),
             TensorSpec("out", (1, 4), scale=(1 / 256,), zero_point=(-128,)),
         ),
-        operators=(OperatorSpec("CONV_2D", 3), OperatorSpec("RESHAPE", 1),
-                   OperatorSpec("FULLY_CONNECTED", 4), OperatorSpec("SOFTMAX", 2)),
-        nodes=(NodeSpec(0, (0, 1, 2), (3,)), NodeSpec(1, (3, 4), (5,)),
-               NodeSpec(2, (5, 6, -1), (7,)), NodeSpec(3, (7,), (8,))),
+        operators=(
+            OperatorSpec("CONV_2D", 3),
+            OperatorSpec("RESHAPE", 1),
+            OperatorSpec("FULLY_CONNECTED", 4),
+            OperatorSpec("SOFTMAX", 2),
+        ),
+        nodes=(
+            NodeSpec(0, (0, 1, 2), (3,)),
+            NodeSpec(1, (3, 4), (5,)),
+            NodeSpec(2, (5, 6, -1), (7,)),
+            NodeSpec(3, (7,), (8,)),
+        ),
         outputs=(8,),
     )
 
@@ -126,12 +134,15 @@ class _Writer:
         b = self._b
         name = b.CreateString(t.name)
         shape = self._vector(tflite.TensorStartShapeVector, t.shape, "PrependInt32")
-        signature = self._vector(tflite.TensorStartShapeSignatureVector, t.shape_signature,
-                                 "PrependInt32")
-        scale = self._vector(tflite.QuantizationParametersStartScaleVector, t.scale,
-                             "PrependFloat32")
-        zero = self._vector(tflite.QuantizationParametersStartZeroPointVector, t.zero_point,
-                            "PrependInt64")
+        signature = self._vector(
+            tflite.TensorStartShapeSignatureVector, t.shape_signature, "PrependInt32"
+        )
+        scale = self._vector(
+            tflite.QuantizationParametersStartScaleVector, t.scale, "PrependFloat32"
+        )
+        zero = self._vector(
+            tflite.QuantizationParametersStartZeroPointVector, t.zero_point, "PrependInt64"
+        )
         tflite.QuantizationParametersStart(b)
         tflite.QuantizationParametersAddScale(b, scale)
         tflite.QuantizationParametersAddZeroPoint(b, zero)
@@ -185,10 +196,16 @@ class _Writer:
 
     def _graph(self) -> int:
         b, spec = self._b, self._spec
-        tensors = self._vector(tflite.SubGraphStartTensorsVector,
-                               [self._tensor(t) for t in spec.tensors], "PrependUOffsetTRelative")
-        nodes = self._vector(tflite.SubGraphStartOperatorsVector,
-                             [self._node(n) for n in spec.nodes], "PrependUOffsetTRelative")
+        tensors = self._vector(
+            tflite.SubGraphStartTensorsVector,
+            [self._tensor(t) for t in spec.tensors],
+            "PrependUOffsetTRelative",
+        )
+        nodes = self._vector(
+            tflite.SubGraphStartOperatorsVector,
+            [self._node(n) for n in spec.nodes],
+            "PrependUOffsetTRelative",
+        )
         inputs = self._vector(tflite.SubGraphStartInputsVector, spec.inputs, "PrependInt32")
         outputs = self._vector(tflite.SubGraphStartOutputsVector, spec.outputs, "PrependInt32")
         tflite.SubGraphStart(b)

@@ -851,70 +851,122 @@ _BAD_CHUNK = chunk(0, b"x", encoding=9)
 _FIRST_TINYMLDELTA = [
     # What the first TinyMLDelta answered with OK, and with a wrong model.
     _fault("wrong_base_model", Status.BASE, lambda p: replace(p, base=_inverted(p.base))),
-    _fault("wrong_base_model_by_crc32", Status.BASE,
-           lambda p: _crc32(replace(p, base=_inverted(p.base)))),
-    _fault("wrong_base_by_one_bit", Status.BASE,
-           lambda p: replace(p, base=p.base[:-1] + bytes((p.base[-1] ^ 1,)))),
+    _fault(
+        "wrong_base_model_by_crc32",
+        Status.BASE,
+        lambda p: _crc32(replace(p, base=_inverted(p.base))),
+    ),
+    _fault(
+        "wrong_base_by_one_bit",
+        Status.BASE,
+        lambda p: replace(p, base=p.base[:-1] + bytes((p.base[-1] ^ 1,))),
+    ),
     _fault("wrong_base_length", Status.BASE, lambda p: replace(p, base=p.base + b"\0")),
     _fault("dropped_chunk", Status.TARGET, lambda p: replace(p, chunks=p.chunks[::2])),
-    _fault("dropped_chunk_by_crc32", Status.TARGET,
-           lambda p: _crc32(replace(p, chunks=p.chunks[::2]))),
+    _fault(
+        "dropped_chunk_by_crc32", Status.TARGET, lambda p: _crc32(replace(p, chunks=p.chunks[::2]))
+    ),
     _fault("dropped_first_chunk", Status.TARGET, lambda p: replace(p, chunks=p.chunks[1:])),
     _fault("dropped_last_chunk", Status.TARGET, lambda p: replace(p, chunks=p.chunks[:-1])),
-    _fault("dropped_chunk_still_counted", Status.TRUNCATED,
-           lambda p: replace(p, chunks=p.chunks[:-1], chunks_n=3)),
+    _fault(
+        "dropped_chunk_still_counted",
+        Status.TRUNCATED,
+        lambda p: replace(p, chunks=p.chunks[:-1], chunks_n=3),
+    ),
     _fault("no_chunks_counted", Status.TRAILING, _with(chunks_n=0)),
     _fault("no_chunks", Status.TARGET, _with(chunks=())),
-    _fault("no_chunks_and_no_digest", Status.HEADER,
-           lambda p: _without_digest(replace(p, chunks=())), _NO_DIGEST),
+    _fault(
+        "no_chunks_and_no_digest",
+        Status.HEADER,
+        lambda p: _without_digest(replace(p, chunks=())),
+        _NO_DIGEST,
+    ),
     _fault("one_chunk_too_many_counted", Status.TRUNCATED, _with(chunks_n=4)),
     _fault("one_chunk_too_few_counted", Status.TRAILING, _with(chunks_n=2)),
     _fault("changed_payload_without_crc", Status.TARGET, lambda p: _payload_changed(p, has_crc=0)),
     _fault("changed_payload_with_its_own_crc", Status.TARGET, _payload_changed),
-    _fault("changed_payload_with_its_own_crc_by_crc32", Status.TARGET,
-           lambda p: _crc32(_payload_changed(p))),
-    _fault("changed_payload", Status.CHUNK_CRC,
-           lambda p: _payload_changed(p, crc=zlib.crc32(p.target[2 * _third(p):]))),
-    _fault("changed_payload_without_digest", Status.CHUNK_CRC,
-           lambda p: _without_digest(_payload_changed(p, crc=0)), _NO_DIGEST),
-    _fault("has_crc_cleared_over_a_crc", Status.TRAILING,
-           lambda p: _with_chunk_field(p, 2, "has_crc", 0)),
+    _fault(
+        "changed_payload_with_its_own_crc_by_crc32",
+        Status.TARGET,
+        lambda p: _crc32(_payload_changed(p)),
+    ),
+    _fault(
+        "changed_payload",
+        Status.CHUNK_CRC,
+        lambda p: _payload_changed(p, crc=zlib.crc32(p.target[2 * _third(p) :])),
+    ),
+    _fault(
+        "changed_payload_without_digest",
+        Status.CHUNK_CRC,
+        lambda p: _without_digest(_payload_changed(p, crc=0)),
+        _NO_DIGEST,
+    ),
+    _fault(
+        "has_crc_cleared_over_a_crc",
+        Status.TRAILING,
+        lambda p: _with_chunk_field(p, 2, "has_crc", 0),
+    ),
     _fault("corrupt_base_digest", Status.BASE, _with(base_digest=b"\x01" * 32)),
     _fault("zeroed_base_digest", Status.BASE, _with(base_digest=bytes(32))),
     _fault("corrupt_target_digest", Status.TARGET, _with(target_digest=b"\x01" * 32)),
     _fault("zeroed_target_digest", Status.TARGET, _with(target_digest=bytes(32))),
-    _fault("zeroed_digests_by_crc32", Status.BASE,
-           lambda p: replace(_crc32(p), base_digest=bytes(32), target_digest=bytes(32))),
-    _fault("corrupt_base_length_above", Status.BASE,
-           lambda p: replace(p, base_bytes=len(p.base) + 1)),
-    _fault("corrupt_base_length_below", Status.BASE,
-           lambda p: replace(p, base_bytes=len(p.base) - 1)),
-    _fault("corrupt_target_length_above", Status.GAP,
-           lambda p: replace(p, target_bytes=len(p.target) + 1)),
-    _fault("corrupt_target_length_below", Status.CHUNK_BOUNDS,
-           lambda p: replace(p, target_bytes=len(p.target) - 1)),
-    _fault("corrupt_target_length_below_the_last_chunk", Status.TARGET,
-           lambda p: replace(p, chunks=p.chunks[:-1], target_bytes=len(p.target) - 1)),
+    _fault(
+        "zeroed_digests_by_crc32",
+        Status.BASE,
+        lambda p: replace(_crc32(p), base_digest=bytes(32), target_digest=bytes(32)),
+    ),
+    _fault(
+        "corrupt_base_length_above", Status.BASE, lambda p: replace(p, base_bytes=len(p.base) + 1)
+    ),
+    _fault(
+        "corrupt_base_length_below", Status.BASE, lambda p: replace(p, base_bytes=len(p.base) - 1)
+    ),
+    _fault(
+        "corrupt_target_length_above",
+        Status.GAP,
+        lambda p: replace(p, target_bytes=len(p.target) + 1),
+    ),
+    _fault(
+        "corrupt_target_length_below",
+        Status.CHUNK_BOUNDS,
+        lambda p: replace(p, target_bytes=len(p.target) - 1),
+    ),
+    _fault(
+        "corrupt_target_length_below_the_last_chunk",
+        Status.TARGET,
+        lambda p: replace(p, chunks=p.chunks[:-1], target_bytes=len(p.target) - 1),
+    ),
     *(
-        _fault(f"offset_wraps_{offset:#010x}", Status.CHUNK_BOUNDS,
-               _with_field_of_chunk(2, "offset", offset))
+        _fault(
+            f"offset_wraps_{offset:#010x}",
+            Status.CHUNK_BOUNDS,
+            _with_field_of_chunk(2, "offset", offset),
+        )
         for offset in NASTY_OFFSETS
     ),
     *(
         _fault(f"offset_wraps_{offset:#010x}_as_rle", Status.CHUNK_BOUNDS, _with_runs_at(offset))
         for offset in NASTY_OFFSETS
     ),
-    _fault("odd_rle", Status.CHUNK_ENCODING,
-           lambda p: _last_chunk_runs(p, _runs_of(_left(p)) + b"\x01")),
+    _fault(
+        "odd_rle",
+        Status.CHUNK_ENCODING,
+        lambda p: _last_chunk_runs(p, _runs_of(_left(p)) + b"\x01"),
+    ),
     _fault("rle_of_one_byte", Status.CHUNK_ENCODING, lambda p: _last_chunk_runs(p, b"\x01")),
     # What it stumbled over although nothing was wrong.
-    _fault("decoded_chunk_above_1024_bytes", Status.OK,
-           lambda p: replace(p, chunks=_in_two_chunks(p.target))),
+    _fault(
+        "decoded_chunk_above_1024_bytes",
+        Status.OK,
+        lambda p: replace(p, chunks=_in_two_chunks(p.target)),
+    ),
     _fault("unaligned_chunks", Status.OK, lambda p: replace(p, tlvs=(tlv(0x80, b"odd"), *p.tlvs))),
     _fault("silently_no_metadata", Status.UNGUARDED, _with(tlvs=())),
     _fault("no_metadata_where_the_contract_takes_it", Status.OK, _with(tlvs=()), _UNGUARDED),
     *(
-        _fault(f"silently_no_{name}", Status.UNGUARDED, _with(tlvs=TLVS[:index] + TLVS[index + 1:]))
+        _fault(
+            f"silently_no_{name}", Status.UNGUARDED, _with(tlvs=TLVS[:index] + TLVS[index + 1 :])
+        )
         for index, name in enumerate(("arena", "abi", "opset_hash", "io_hash"))
     ),
     _fault("hash_of_0_is_not_absent", Status.OPERATORS, _with_tlv(OPSET_HASH, 0), _UNGUARDED),
@@ -926,36 +978,71 @@ _WRONG_DEVICE = [
     _fault("arena_smaller_than_the_firmware_has", Status.OK, _with_tlv(REQ_ARENA_BYTES, 1)),
     _fault("other_kernel_build", Status.ABI, _with_tlv(TFLM_ABI, 0x0203)),
     _fault("other_schema_version", Status.ABI, _with_tlv(TFLM_ABI, 0x0104)),
-    _fault("another_device_class_by_operators", Status.OPERATORS,
-           _with_tlv(OPSET_HASH, 0x1234ABCC)),
+    _fault(
+        "another_device_class_by_operators", Status.OPERATORS, _with_tlv(OPSET_HASH, 0x1234ABCC)
+    ),
     _fault("another_device_class_by_tensors", Status.IO, _with_tlv(IO_HASH, 0x5EADBEEF)),
-    _fault("present_tlv_counts_where_unguarded_is_taken", Status.ARENA,
-           _with(tlvs=(known_tlv(REQ_ARENA_BYTES, 16385),)), _UNGUARDED),
-    _fault("target_of_the_size_of_the_slot", Status.BASE,
-           _with(target_bytes=65536, base_digest=bytes(32))),
+    _fault(
+        "present_tlv_counts_where_unguarded_is_taken",
+        Status.ARENA,
+        _with(tlvs=(known_tlv(REQ_ARENA_BYTES, 16385),)),
+        _UNGUARDED,
+    ),
+    _fault(
+        "target_of_the_size_of_the_slot",
+        Status.BASE,
+        _with(target_bytes=65536, base_digest=bytes(32)),
+    ),
     _fault("declared_size_overruns_the_slot", Status.SLOT, _with(target_bytes=65537)),
     _fault("declared_size_of_2_gigabytes", Status.SLOT, _with(target_bytes=0x7FFFFFFF)),
     _fault("replay_of_an_old_patch", Status.BASE, lambda p: sound(p.target, p.base)),
     _fault("same_patch_for_the_target_it_makes", Status.BASE, lambda p: sound(p.target, p.target)),
     _fault("format_that_the_contract_does_not_take", Status.FORMAT, lambda p: p, _NO_FORMAT),
-    _fault("arena_is_judged_first", Status.ARENA,
-           _with(tlvs=(known_tlv(REQ_ARENA_BYTES, 16385),), target_bytes=65537)),
-    _fault("missing_abi_is_judged_before_operators", Status.UNGUARDED,
-           _with(tlvs=(ARENA_TLV, known_tlv(OPSET_HASH, 1), IO_TLV))),
-    _fault("operators_are_judged_before_missing_tensors", Status.OPERATORS,
-           _with(tlvs=(ARENA_TLV, ABI_TLV, known_tlv(OPSET_HASH, 1)))),
-    _fault("missing_tensors_are_judged_before_the_slot", Status.UNGUARDED,
-           _with(tlvs=(ARENA_TLV, ABI_TLV, OPSET_TLV), target_bytes=65537)),
-    _fault("slot_is_judged_before_the_base", Status.SLOT,
-           _with(target_bytes=65537, base_digest=bytes(32))),
-    _fault("guardrails_are_judged_before_the_base", Status.IO,
-           lambda p: _with_tlv(IO_HASH, 1)(replace(p, base=_inverted(p.base)))),
-    _fault("base_is_judged_before_any_chunk", Status.BASE,
-           lambda p: replace(p, base=_inverted(p.base), chunks=(_BAD_CHUNK,))),
-    _fault("base_is_judged_before_the_end", Status.BASE,
-           lambda p: replace(p, base=_inverted(p.base), chunks=(), chunks_n=3)),
-    _fault("base_is_judged_before_trailing_bytes", Status.BASE,
-           lambda p: replace(p, base=_inverted(p.base), rest=b"\0")),
+    _fault(
+        "arena_is_judged_first",
+        Status.ARENA,
+        _with(tlvs=(known_tlv(REQ_ARENA_BYTES, 16385),), target_bytes=65537),
+    ),
+    _fault(
+        "missing_abi_is_judged_before_operators",
+        Status.UNGUARDED,
+        _with(tlvs=(ARENA_TLV, known_tlv(OPSET_HASH, 1), IO_TLV)),
+    ),
+    _fault(
+        "operators_are_judged_before_missing_tensors",
+        Status.OPERATORS,
+        _with(tlvs=(ARENA_TLV, ABI_TLV, known_tlv(OPSET_HASH, 1))),
+    ),
+    _fault(
+        "missing_tensors_are_judged_before_the_slot",
+        Status.UNGUARDED,
+        _with(tlvs=(ARENA_TLV, ABI_TLV, OPSET_TLV), target_bytes=65537),
+    ),
+    _fault(
+        "slot_is_judged_before_the_base",
+        Status.SLOT,
+        _with(target_bytes=65537, base_digest=bytes(32)),
+    ),
+    _fault(
+        "guardrails_are_judged_before_the_base",
+        Status.IO,
+        lambda p: _with_tlv(IO_HASH, 1)(replace(p, base=_inverted(p.base))),
+    ),
+    _fault(
+        "base_is_judged_before_any_chunk",
+        Status.BASE,
+        lambda p: replace(p, base=_inverted(p.base), chunks=(_BAD_CHUNK,)),
+    ),
+    _fault(
+        "base_is_judged_before_the_end",
+        Status.BASE,
+        lambda p: replace(p, base=_inverted(p.base), chunks=(), chunks_n=3),
+    ),
+    _fault(
+        "base_is_judged_before_trailing_bytes",
+        Status.BASE,
+        lambda p: replace(p, base=_inverted(p.base), rest=b"\0"),
+    ),
 ]
 
 _HOSTILE_HEADER = [
@@ -970,8 +1057,9 @@ _HOSTILE_HEADER = [
     _fault("digest_kind_255", Status.DIGEST_KIND, _with(digest_kind=255)),
     _fault("no_digest", Status.DIGEST_KIND, _without_digest),
     _fault("no_digest_where_the_contract_takes_it", Status.OK, _without_digest, _NO_DIGEST),
-    _fault("digest_kind_is_judged_before_flags", Status.DIGEST_KIND,
-           _with(digest_kind=CMAC, flags=1)),
+    _fault(
+        "digest_kind_is_judged_before_flags", Status.DIGEST_KIND, _with(digest_kind=CMAC, flags=1)
+    ),
     _fault("flags", Status.HEADER, _with(flags=1)),
     _fault("flags_high", Status.HEADER, _with(flags=0x8000)),
     *(
@@ -979,20 +1067,38 @@ _HOSTILE_HEADER = [
         for name in ("base_bytes", "target_bytes")
         for length in (0, 0x80000000, 0xFFFFFFFF)
     ),
-    _fault("junk_behind_a_crc32_base_digest", Status.HEADER,
-           lambda p: replace(_crc32(p), base_digest=digest(CRC32, p.base)[:31] + b"\x01")),
-    _fault("junk_behind_a_crc32_target_digest", Status.HEADER,
-           lambda p: replace(_crc32(p), target_digest=digest(CRC32, p.target)[:4] + b"\x01"
-                             + bytes(27))),
-    _fault("junk_in_the_base_digest_of_kind_none", Status.HEADER,
-           lambda p: replace(_without_digest(p), base_digest=b"\x01" + bytes(31)), _NO_DIGEST),
-    _fault("junk_in_the_target_digest_of_kind_none", Status.HEADER,
-           lambda p: replace(_without_digest(p), target_digest=bytes(31) + b"\x80"), _NO_DIGEST),
+    _fault(
+        "junk_behind_a_crc32_base_digest",
+        Status.HEADER,
+        lambda p: replace(_crc32(p), base_digest=digest(CRC32, p.base)[:31] + b"\x01"),
+    ),
+    _fault(
+        "junk_behind_a_crc32_target_digest",
+        Status.HEADER,
+        lambda p: replace(
+            _crc32(p), target_digest=digest(CRC32, p.target)[:4] + b"\x01" + bytes(27)
+        ),
+    ),
+    _fault(
+        "junk_in_the_base_digest_of_kind_none",
+        Status.HEADER,
+        lambda p: replace(_without_digest(p), base_digest=b"\x01" + bytes(31)),
+        _NO_DIGEST,
+    ),
+    _fault(
+        "junk_in_the_target_digest_of_kind_none",
+        Status.HEADER,
+        lambda p: replace(_without_digest(p), target_digest=bytes(31) + b"\x80"),
+        _NO_DIGEST,
+    ),
     _fault("header_is_judged_before_metadata", Status.HEADER, _with(flags=1, meta_bytes=1025)),
     _fault("metadata_of_1025_bytes", Status.METADATA, _with(meta_bytes=1025)),
     _fault("metadata_of_65535_bytes", Status.METADATA, _with(meta_bytes=0xFFFF)),
-    _fault("metadata_of_1024_bytes", Status.OK,
-           _with(tlvs=(*TLVS, *[tlv(0x80, bytes(255))] * 3, tlv(0x80, bytes(229))))),
+    _fault(
+        "metadata_of_1024_bytes",
+        Status.OK,
+        _with(tlvs=(*TLVS, *[tlv(0x80, bytes(255))] * 3, tlv(0x80, bytes(229)))),
+    ),
 ]
 
 _HOSTILE_METADATA = [
@@ -1004,145 +1110,290 @@ _HOSTILE_METADATA = [
         _fault(f"repeated_tlv_{one[0]:#04x}", Status.METADATA, _with(tlvs=(*TLVS, one)))
         for one in TLVS
     ),
-    _fault("vendor_tlvs", Status.OK,
-           _with(tlvs=(tlv(0x80, b""), *TLVS, tlv(0xFF, b"x"), tlv(0xFF, b"x")))),
+    _fault(
+        "vendor_tlvs",
+        Status.OK,
+        _with(tlvs=(tlv(0x80, b""), *TLVS, tlv(0xFF, b"x"), tlv(0xFF, b"x"))),
+    ),
     _fault("tlvs_in_another_order", Status.OK, _with(tlvs=TLVS[::-1])),
     *(
-        _fault(f"tlv_{tag:#04x}_of_{size}_bytes", Status.METADATA,
-               _with(tlvs=(tlv(tag, bytes(size)),)))
+        _fault(
+            f"tlv_{tag:#04x}_of_{size}_bytes", Status.METADATA, _with(tlvs=(tlv(tag, bytes(size)),))
+        )
         for tag, sizes in ((1, (0, 3, 5)), (2, (0, 1, 4)), (3, (2, 8)), (4, (2, 8)))
         for size in sizes
     ),
-    _fault("tlv_ends_beyond_the_metadata", Status.METADATA,
-           _with(meta_bytes=_META_END - HEADER_BYTES - 1)),
-    _fault("vendor_tlv_ends_beyond_the_metadata", Status.METADATA,
-           _with(tlvs=(b"\x80\xff" + bytes(254),))),
-    _fault("tlv_beyond_the_metadata_is_judged_at_its_length", Status.METADATA,
-           _with(tlvs=(b"\x80\x05",), chunks=(), meta_bytes=6)),
-    _fault("unknown_tlv_is_judged_at_its_length", Status.METADATA,
-           _with(tlvs=(b"\x05\x04",), chunks=(), meta_bytes=6)),
+    _fault(
+        "tlv_ends_beyond_the_metadata",
+        Status.METADATA,
+        _with(meta_bytes=_META_END - HEADER_BYTES - 1),
+    ),
+    _fault(
+        "vendor_tlv_ends_beyond_the_metadata",
+        Status.METADATA,
+        _with(tlvs=(b"\x80\xff" + bytes(254),)),
+    ),
+    _fault(
+        "tlv_beyond_the_metadata_is_judged_at_its_length",
+        Status.METADATA,
+        _with(tlvs=(b"\x80\x05",), chunks=(), meta_bytes=6),
+    ),
+    _fault(
+        "unknown_tlv_is_judged_at_its_length",
+        Status.METADATA,
+        _with(tlvs=(b"\x05\x04",), chunks=(), meta_bytes=6),
+    ),
     _fault("one_byte_left_over", Status.METADATA, _with(tlvs=(*TLVS, b"\x80"))),
-    _fault("one_byte_left_over_is_judged_when_the_tlv_before_ends", Status.METADATA,
-           _with(chunks=(), meta_bytes=_META_END - HEADER_BYTES + 1)),
-    _fault("one_byte_left_over_behind_an_unfinished_tlv", Status.TRUNCATED,
-           _with(tlvs=(b"\x80\x04abc",), chunks=(), meta_bytes=7)),
+    _fault(
+        "one_byte_left_over_is_judged_when_the_tlv_before_ends",
+        Status.METADATA,
+        _with(chunks=(), meta_bytes=_META_END - HEADER_BYTES + 1),
+    ),
+    _fault(
+        "one_byte_left_over_behind_an_unfinished_tlv",
+        Status.TRUNCATED,
+        _with(tlvs=(b"\x80\x04abc",), chunks=(), meta_bytes=7),
+    ),
     _fault("one_byte_of_metadata", Status.METADATA, _with(tlvs=(b"\x80",))),
-    _fault("one_byte_of_metadata_is_judged_with_the_header", Status.METADATA,
-           _with(tlvs=(), chunks=(), meta_bytes=1)),
-    _fault("metadata_is_judged_before_guardrails", Status.METADATA,
-           _with(tlvs=(known_tlv(REQ_ARENA_BYTES, 16385), *TLVS[1:], b"\0\0"))),
-    _fault("metadata_is_complete_before_guardrails", Status.TRUNCATED,
-           _with(tlvs=(known_tlv(REQ_ARENA_BYTES, 16385),), chunks=(), meta_bytes=12)),
-    _fault("metadata_reaches_into_the_chunks", Status.METADATA,
-           _with(meta_bytes=_META_END - HEADER_BYTES + 8)),
+    _fault(
+        "one_byte_of_metadata_is_judged_with_the_header",
+        Status.METADATA,
+        _with(tlvs=(), chunks=(), meta_bytes=1),
+    ),
+    _fault(
+        "metadata_is_judged_before_guardrails",
+        Status.METADATA,
+        _with(tlvs=(known_tlv(REQ_ARENA_BYTES, 16385), *TLVS[1:], b"\0\0")),
+    ),
+    _fault(
+        "metadata_is_complete_before_guardrails",
+        Status.TRUNCATED,
+        _with(tlvs=(known_tlv(REQ_ARENA_BYTES, 16385),), chunks=(), meta_bytes=12),
+    ),
+    _fault(
+        "metadata_reaches_into_the_chunks",
+        Status.METADATA,
+        _with(meta_bytes=_META_END - HEADER_BYTES + 8),
+    ),
 ]
 
 _HOSTILE_CHUNKS = [
     *(
-        _fault(f"encoding_{encoding}", Status.CHUNK_ENCODING,
-               _with_field_of_chunk(0, "encoding", encoding))
+        _fault(
+            f"encoding_{encoding}",
+            Status.CHUNK_ENCODING,
+            _with_field_of_chunk(0, "encoding", encoding),
+        )
         for encoding in (2, 255)
     ),
     *(
         _fault(f"has_crc_{value}", Status.CHUNK_ENCODING, _with_field_of_chunk(0, "has_crc", value))
         for value in (2, 255)
     ),
-    _fault("empty_chunk", Status.CHUNK_ENCODING,
-           lambda p: replace(p, chunks=(chunk(0, b""), *p.chunks))),
-    _fault("empty_rle_chunk", Status.CHUNK_ENCODING,
-           lambda p: replace(p, chunks=(chunk(0, b"", encoding=RLE), *p.chunks))),
-    _fault("encoding_is_judged_before_the_payload", Status.CHUNK_ENCODING,
-           _with(chunks=(_BAD_CHUNK[:CHUNK_BYTES],))),
-    _fault("encoding_is_judged_before_order", Status.CHUNK_ENCODING,
-           lambda p: replace(p, chunks=(p.chunks[0], _BAD_CHUNK, *p.chunks[1:]))),
-    _fault("swapped_chunks", Status.CHUNK_ORDER,
-           lambda p: replace(p, chunks=(p.chunks[0], p.chunks[2], p.chunks[1]))),
-    _fault("chunk_twice", Status.CHUNK_ORDER,
-           lambda p: replace(p, chunks=(p.chunks[0], *p.chunks))),
-    _fault("overlap_by_one_byte", Status.CHUNK_ORDER,
-           lambda p: _with_chunk_field(p, 1, "offset", _third(p) - 1)),
-    _fault("overlap_with_runs", Status.CHUNK_ORDER,
-           lambda p: _with_chunk_field(p, 2, "offset", 2 * _third(p) - 1)),
-    _fault("order_is_judged_before_bounds", Status.CHUNK_ORDER,
-           lambda p: replace(p, chunks=(*p.chunks, chunk(1, bytes(65535))))),
-    _fault("chunk_beyond_the_target_by_one_byte", Status.CHUNK_BOUNDS,
-           lambda p: _with_chunk(p, 2, chunk(2 * _third(p), p.target[2 * _third(p):] + b"\0"))),
-    _fault("chunk_at_the_end_of_the_target", Status.CHUNK_BOUNDS,
-           lambda p: replace(p, chunks=(*p.chunks, chunk(len(p.target), b"\0")))),
-    _fault("runs_at_the_end_of_the_target", Status.CHUNK_BOUNDS,
-           lambda p: replace(p, chunks=(*p.chunks, chunk(len(p.target), b"\1\0", encoding=RLE)))),
-    _fault("bounds_are_judged_before_the_payload", Status.CHUNK_BOUNDS,
-           _with(chunks=(chunk(0, b"", payload_bytes=0xFFFF),))),
-    _fault("run_beyond_the_target_by_one_byte", Status.CHUNK_BOUNDS,
-           lambda p: _last_chunk_runs(p, _runs_of(_left(p) + 1))),
-    _fault("run_of_256_beyond_the_target", Status.CHUNK_BOUNDS,
-           lambda p: _last_chunk_runs(p, bytes((0, 7)) * (_left(p) // 256 + 1))),
-    _fault("run_up_to_the_end_of_the_target", Status.TARGET,
-           lambda p: _last_chunk_runs(p, _runs_of(_left(p))[:-1] + b"\x08")),
-    _fault("decompression_bomb", Status.CHUNK_BOUNDS,
-           _with(chunks=(chunk(0, bytes(65534), encoding=RLE),))),
-    _fault("decompression_bomb_is_judged_at_its_first_run_too_far", Status.CHUNK_BOUNDS,
-           lambda p: _last_chunk_runs(p, bytes((0, 7)) * (_left(p) // 256 + 1),
-                                      payload_bytes=65534)),
-    _fault("half_a_pair_is_not_judged", Status.TRUNCATED,
-           lambda p: _last_chunk_runs(p, bytes((0, 7)) * (_left(p) // 256) + b"\0",
-                                      payload_bytes=65534)),
-    _fault("runs_are_judged_before_the_crc", Status.CHUNK_BOUNDS,
-           lambda p: _last_chunk_runs(p, _runs_of(_left(p) + 1), crc=0)),
-    _fault("wrong_crc_over_runs", Status.CHUNK_CRC,
-           lambda p: _last_chunk_runs(p, _runs_of(_left(p)), crc=0)),
-    _fault("crc_is_judged_before_the_next_chunk", Status.CHUNK_CRC,
-           lambda p: replace(p, chunks=(chunk(0, p.target[:_third(p)], crc=0), _BAD_CHUNK))),
-    _fault("gap_behind_the_base", Status.GAP,
-           lambda p: replace(_longer_target(p, 100),
-                             chunks=(*p.chunks, chunk(len(p.base) + 50, bytes(50))))),
-    _fault("gap_of_one_byte_behind_the_base", Status.GAP,
-           lambda p: replace(_longer_target(p, 2),
-                             chunks=(*p.chunks, chunk(len(p.base) + 1, b"\0")))),
-    _fault("gap_between_runs_behind_the_base", Status.GAP,
-           lambda p: replace(_longer_target(p, 300),
-                             chunks=(*p.chunks, chunk(len(p.base), b"\x64\0", encoding=RLE),
-                                     chunk(len(p.base) + 101, bytes(199))))),
-    _fault("bounds_are_judged_before_the_gap", Status.CHUNK_BOUNDS,
-           lambda p: replace(_longer_target(p, 100),
-                             chunks=(*p.chunks, chunk(len(p.base) + 50, bytes(51))))),
-    _fault("gap_is_judged_before_runs", Status.GAP,
-           lambda p: replace(_longer_target(p, 100),
-                             chunks=(*p.chunks, chunk(len(p.base) + 50, b"\0\0", encoding=RLE)))),
+    _fault(
+        "empty_chunk",
+        Status.CHUNK_ENCODING,
+        lambda p: replace(p, chunks=(chunk(0, b""), *p.chunks)),
+    ),
+    _fault(
+        "empty_rle_chunk",
+        Status.CHUNK_ENCODING,
+        lambda p: replace(p, chunks=(chunk(0, b"", encoding=RLE), *p.chunks)),
+    ),
+    _fault(
+        "encoding_is_judged_before_the_payload",
+        Status.CHUNK_ENCODING,
+        _with(chunks=(_BAD_CHUNK[:CHUNK_BYTES],)),
+    ),
+    _fault(
+        "encoding_is_judged_before_order",
+        Status.CHUNK_ENCODING,
+        lambda p: replace(p, chunks=(p.chunks[0], _BAD_CHUNK, *p.chunks[1:])),
+    ),
+    _fault(
+        "swapped_chunks",
+        Status.CHUNK_ORDER,
+        lambda p: replace(p, chunks=(p.chunks[0], p.chunks[2], p.chunks[1])),
+    ),
+    _fault(
+        "chunk_twice", Status.CHUNK_ORDER, lambda p: replace(p, chunks=(p.chunks[0], *p.chunks))
+    ),
+    _fault(
+        "overlap_by_one_byte",
+        Status.CHUNK_ORDER,
+        lambda p: _with_chunk_field(p, 1, "offset", _third(p) - 1),
+    ),
+    _fault(
+        "overlap_with_runs",
+        Status.CHUNK_ORDER,
+        lambda p: _with_chunk_field(p, 2, "offset", 2 * _third(p) - 1),
+    ),
+    _fault(
+        "order_is_judged_before_bounds",
+        Status.CHUNK_ORDER,
+        lambda p: replace(p, chunks=(*p.chunks, chunk(1, bytes(65535)))),
+    ),
+    _fault(
+        "chunk_beyond_the_target_by_one_byte",
+        Status.CHUNK_BOUNDS,
+        lambda p: _with_chunk(p, 2, chunk(2 * _third(p), p.target[2 * _third(p) :] + b"\0")),
+    ),
+    _fault(
+        "chunk_at_the_end_of_the_target",
+        Status.CHUNK_BOUNDS,
+        lambda p: replace(p, chunks=(*p.chunks, chunk(len(p.target), b"\0"))),
+    ),
+    _fault(
+        "runs_at_the_end_of_the_target",
+        Status.CHUNK_BOUNDS,
+        lambda p: replace(p, chunks=(*p.chunks, chunk(len(p.target), b"\1\0", encoding=RLE))),
+    ),
+    _fault(
+        "bounds_are_judged_before_the_payload",
+        Status.CHUNK_BOUNDS,
+        _with(chunks=(chunk(0, b"", payload_bytes=0xFFFF),)),
+    ),
+    _fault(
+        "run_beyond_the_target_by_one_byte",
+        Status.CHUNK_BOUNDS,
+        lambda p: _last_chunk_runs(p, _runs_of(_left(p) + 1)),
+    ),
+    _fault(
+        "run_of_256_beyond_the_target",
+        Status.CHUNK_BOUNDS,
+        lambda p: _last_chunk_runs(p, bytes((0, 7)) * (_left(p) // 256 + 1)),
+    ),
+    _fault(
+        "run_up_to_the_end_of_the_target",
+        Status.TARGET,
+        lambda p: _last_chunk_runs(p, _runs_of(_left(p))[:-1] + b"\x08"),
+    ),
+    _fault(
+        "decompression_bomb",
+        Status.CHUNK_BOUNDS,
+        _with(chunks=(chunk(0, bytes(65534), encoding=RLE),)),
+    ),
+    _fault(
+        "decompression_bomb_is_judged_at_its_first_run_too_far",
+        Status.CHUNK_BOUNDS,
+        lambda p: _last_chunk_runs(p, bytes((0, 7)) * (_left(p) // 256 + 1), payload_bytes=65534),
+    ),
+    _fault(
+        "half_a_pair_is_not_judged",
+        Status.TRUNCATED,
+        lambda p: _last_chunk_runs(
+            p, bytes((0, 7)) * (_left(p) // 256) + b"\0", payload_bytes=65534
+        ),
+    ),
+    _fault(
+        "runs_are_judged_before_the_crc",
+        Status.CHUNK_BOUNDS,
+        lambda p: _last_chunk_runs(p, _runs_of(_left(p) + 1), crc=0),
+    ),
+    _fault(
+        "wrong_crc_over_runs",
+        Status.CHUNK_CRC,
+        lambda p: _last_chunk_runs(p, _runs_of(_left(p)), crc=0),
+    ),
+    _fault(
+        "crc_is_judged_before_the_next_chunk",
+        Status.CHUNK_CRC,
+        lambda p: replace(p, chunks=(chunk(0, p.target[: _third(p)], crc=0), _BAD_CHUNK)),
+    ),
+    _fault(
+        "gap_behind_the_base",
+        Status.GAP,
+        lambda p: replace(
+            _longer_target(p, 100), chunks=(*p.chunks, chunk(len(p.base) + 50, bytes(50)))
+        ),
+    ),
+    _fault(
+        "gap_of_one_byte_behind_the_base",
+        Status.GAP,
+        lambda p: replace(_longer_target(p, 2), chunks=(*p.chunks, chunk(len(p.base) + 1, b"\0"))),
+    ),
+    _fault(
+        "gap_between_runs_behind_the_base",
+        Status.GAP,
+        lambda p: replace(
+            _longer_target(p, 300),
+            chunks=(
+                *p.chunks,
+                chunk(len(p.base), b"\x64\0", encoding=RLE),
+                chunk(len(p.base) + 101, bytes(199)),
+            ),
+        ),
+    ),
+    _fault(
+        "bounds_are_judged_before_the_gap",
+        Status.CHUNK_BOUNDS,
+        lambda p: replace(
+            _longer_target(p, 100), chunks=(*p.chunks, chunk(len(p.base) + 50, bytes(51)))
+        ),
+    ),
+    _fault(
+        "gap_is_judged_before_runs",
+        Status.GAP,
+        lambda p: replace(
+            _longer_target(p, 100),
+            chunks=(*p.chunks, chunk(len(p.base) + 50, b"\0\0", encoding=RLE)),
+        ),
+    ),
     _fault("tail_in_no_chunk", Status.GAP, lambda p: _longer_target(p, 1)),
-    _fault("no_chunks_for_a_longer_target", Status.GAP,
-           lambda p: replace(_longer_target(p, 1), chunks=())),
-    _fault("gap_at_the_end_is_judged_after_trailing_bytes", Status.TRAILING,
-           lambda p: replace(_longer_target(p, 1), rest=b"\0")),
-    _fault("gap_at_the_end_is_judged_before_the_target", Status.GAP,
-           lambda p: replace(_longer_target(p, 1), target_digest=bytes(32))),
+    _fault(
+        "no_chunks_for_a_longer_target",
+        Status.GAP,
+        lambda p: replace(_longer_target(p, 1), chunks=()),
+    ),
+    _fault(
+        "gap_at_the_end_is_judged_after_trailing_bytes",
+        Status.TRAILING,
+        lambda p: replace(_longer_target(p, 1), rest=b"\0"),
+    ),
+    _fault(
+        "gap_at_the_end_is_judged_before_the_target",
+        Status.GAP,
+        lambda p: replace(_longer_target(p, 1), target_digest=bytes(32)),
+    ),
     _fault("trailing_byte", Status.TRAILING, _with(rest=b"\0")),
     _fault("trailing_chunk", Status.TRAILING, lambda p: replace(p, rest=p.chunks[2])),
     _fault("trailing_patch", Status.TRAILING, lambda p: replace(p, rest=p.pack())),
-    _fault("trailing_byte_is_judged_before_the_target", Status.TRAILING,
-           _with(rest=b"\0", target_digest=bytes(32))),
+    _fault(
+        "trailing_byte_is_judged_before_the_target",
+        Status.TRAILING,
+        _with(rest=b"\0", target_digest=bytes(32)),
+    ),
 ]
 
 _CUT_OFF = [
     _fault("empty_patch", Status.TRUNCATED, lambda _: b""),
     _fault("cut_after_the_version", Status.TRUNCATED, lambda p: _cut(p, 1)),
     _fault("cut_in_the_header", Status.TRUNCATED, lambda p: _cut(p, 79)),
-    _fault("header_is_judged_when_it_is_whole", Status.TRUNCATED,
-           lambda p: _cut(replace(p, digest_kind=CMAC, flags=1), 79)),
+    _fault(
+        "header_is_judged_when_it_is_whole",
+        Status.TRUNCATED,
+        lambda p: _cut(replace(p, digest_kind=CMAC, flags=1), 79),
+    ),
     _fault("cut_after_the_header", Status.TRUNCATED, lambda p: _cut(p, HEADER_BYTES)),
     _fault("cut_after_a_tag", Status.TRUNCATED, lambda p: _cut(p, HEADER_BYTES + 1)),
     _fault("cut_in_a_tlv", Status.TRUNCATED, lambda p: _cut(p, HEADER_BYTES + 5)),
     _fault("cut_after_the_metadata", Status.TRUNCATED, lambda p: _cut(p, _META_END)),
     _fault("cut_in_a_chunk_header", Status.TRUNCATED, lambda p: _cut(p, _META_END + 7)),
-    _fault("cut_in_a_bad_chunk_header", Status.TRUNCATED,
-           lambda p: _cut(replace(p, chunks=(_BAD_CHUNK,)), _META_END + 7)),
+    _fault(
+        "cut_in_a_bad_chunk_header",
+        Status.TRUNCATED,
+        lambda p: _cut(replace(p, chunks=(_BAD_CHUNK,)), _META_END + 7),
+    ),
     _fault("cut_after_a_chunk_header", Status.TRUNCATED, lambda p: _cut(p, _META_END + 8)),
     _fault("cut_in_a_chunk_crc", Status.TRUNCATED, lambda p: _cut(p, _META_END + 11)),
     _fault("cut_in_a_payload", Status.TRUNCATED, lambda p: _cut(p, _META_END + 13)),
     _fault("cut_between_chunks", Status.TRUNCATED, lambda p: _cut(p, _META_END + len(p.chunks[0]))),
     _fault("cut_before_the_last_byte", Status.TRUNCATED, lambda p: p.pack()[:-1]),
-    _fault("cut_is_judged_before_the_crc", Status.TRUNCATED,
-           lambda p: _payload_changed(p, crc=0).pack()[:-1]),
+    _fault(
+        "cut_is_judged_before_the_crc",
+        Status.TRUNCATED,
+        lambda p: _payload_changed(p, crc=0).pack()[:-1],
+    ),
 ]
 
 NAMED_FAULTS: list[NamedFault] = [

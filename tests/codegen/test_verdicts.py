@@ -34,8 +34,15 @@ ROOMY = contract_for(arena=65536)
 
 def verdicts(target: bytes, contract: Contract) -> set[Status]:
     """What each judge says to a patch that was made without knowing the contract."""
-    made = make_patch(BASE, target, where="patch", target_where="target", options=PatchOptions(),
-                      contract=None, index=0)
+    made = make_patch(
+        BASE,
+        target,
+        where="patch",
+        target_where="target",
+        options=PatchOptions(),
+        contract=None,
+        index=0,
+    )
     said = {
         check_patch(made.data, "patch", contract, 0, BASE).status,
         check_patch(made.data, "patch", contract, 0, None).status,

@@ -18,16 +18,12 @@ static inline uint32_t tmd_get_u32(const uint8_t *p)
 	return p[0] | ((uint32_t)p[1] << 8) | ((uint32_t)p[2] << 16) | ((uint32_t)p[3] << 24);
 }
 
-static inline void tmd_put_u16(uint8_t *p, uint16_t value)
+static inline void tmd_put_u32(uint8_t *p, uint32_t value)
 {
 	p[0] = (uint8_t)value;
 	p[1] = (uint8_t)(value >> 8);
-}
-
-static inline void tmd_put_u32(uint8_t *p, uint32_t value)
-{
-	tmd_put_u16(p, (uint16_t)value);
-	tmd_put_u16(p + 2, (uint16_t)(value >> 16));
+	p[2] = (uint8_t)(value >> 16);
+	p[3] = (uint8_t)(value >> 24);
 }
 
 static inline uint32_t tmd_min_u32(uint32_t a, uint32_t b)

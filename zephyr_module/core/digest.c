@@ -7,13 +7,7 @@
 
 #include "bytes.h"
 
-/* The CRC of each value of four bits: 64 bytes of table, where one of a byte would take 1 KB. */
-static const uint32_t crc_nibble[16] = {
-	0x00000000u, 0x1DB71064u, 0x3B6E20C8u, 0x26D930ACu, 0x76DC4190u, 0x6B6B51F4u,
-	0x4DB26158u, 0x5005713Cu, 0xEDB88320u, 0xF00F9344u, 0xD6D6A3E8u, 0xCB61B38Cu,
-	0x9B64C2B0u, 0x86D3D2D4u, 0xA00AE278u, 0xBDBDF21Cu,
-};
-
+/* Bit by bit: a table would cost more flash than the speed is worth, as SHA-256 dwarfs it. */
 uint32_t tmd_crc32(uint32_t crc, const void *data, size_t bytes)
 {
 	const uint8_t *p = data;
@@ -21,8 +15,9 @@ uint32_t tmd_crc32(uint32_t crc, const void *data, size_t bytes)
 	crc = ~crc;
 	while (bytes-- > 0) {
 		crc ^= *p++;
-		crc = (crc >> 4) ^ crc_nibble[crc & 15u];
-		crc = (crc >> 4) ^ crc_nibble[crc & 15u];
+		for (unsigned int i = 0; i < 8u; i++) {
+			crc = (crc >> 1) ^ (0xEDB88320u & (0u - (crc & 1u)));
+		}
 	}
 	return ~crc;
 }
@@ -132,23 +127,26 @@ void tmd_sha256_final(struct tmd_sha256 *sha, uint8_t out[32])
 	}
 }
 
-void tmd_fingerprint_init(struct tmd_fingerprint *print)
+void tmd_fingerprint_init(struct tmd_fingerprint *print, uint8_t kind)
 {
+	print->kind = kind;
 	print->crc = 0;
 	tmd_sha256_init(&print->sha);
 }
 
 void tmd_fingerprint_update(struct tmd_fingerprint *print, const void *data, size_t bytes)
 {
-	print->crc = tmd_crc32(print->crc, data, bytes);
+	if (print->kind == TMD_DIGEST_CRC32) {
+		print->crc = tmd_crc32(print->crc, data, bytes);
+	}
 	tmd_sha256_update(&print->sha, data, bytes);
 }
 
-bool tmd_fingerprint_matches(struct tmd_fingerprint *print, uint8_t kind, const uint8_t digest[32],
+bool tmd_fingerprint_matches(struct tmd_fingerprint *print, const uint8_t digest[32],
 			     uint8_t sha256[32])
 {
 	tmd_sha256_final(&print->sha, sha256);
-	switch (kind) {
+	switch (print->kind) {
 	case TMD_DIGEST_NONE:
 		return true;
 	case TMD_DIGEST_CRC32:

@@ -16,7 +16,7 @@ enum step {
 	STEP_TLV_VALUE,
 	STEP_CHUNK_HEAD,
 	STEP_CHUNK_CRC,
-	STEP_RAW,
+	STEP_RAW, /* the payload, by its encoding: STEP_RAW + TMD_F1_RLE is STEP_RLE */
 	STEP_RLE,
 	STEP_END,
 };
@@ -24,19 +24,29 @@ enum step {
 /* Bytes on the stack that copies and runs go through. */
 #define PIECE 64u
 
+/* By kind; CMAC, the kind behind these, is not taken. */
+static const uint8_t digest_sizes[] = {
+	TMD_DIGEST_NONE_SIZE,
+	TMD_DIGEST_CRC32_SIZE,
+	TMD_DIGEST_SHA256_SIZE,
+};
+static const uint8_t tlv_sizes[TMD_TLVS_N] = TMD_TLV_SIZES;
+
 struct input {
 	const uint8_t *data;
 	size_t bytes;
 };
 
 /* Collect `want` bytes in scratch, over as many calls as it takes. True when they are there. */
-static bool gather(struct tmd_f1 *f, struct input *in, uint8_t want)
+static bool gather(struct tmd_patch *patch, struct input *in, uint8_t want)
 {
+	struct tmd_f1 *f = &patch->f1;
+
 	while (f->fill < want) {
 		if (in->bytes == 0u) {
 			return false;
 		}
-		f->scratch[f->fill++] = *in->data++;
+		patch->scratch[f->fill++] = *in->data++;
 		in->bytes--;
 	}
 	f->fill = 0;
@@ -62,26 +72,16 @@ static bool is_model_length(uint32_t bytes)
 static int read_header(struct tmd_patch *patch, const struct tmd_contract *contract)
 {
 	struct tmd_patch_info *info = &patch->info;
-	const uint8_t *h = patch->f1.scratch;
+	const uint8_t *h = patch->scratch;
 	size_t digest_bytes;
 
 	info->digest_kind = h[TMD_F1_HEADER_DIGEST_KIND];
-	switch (info->digest_kind) {
-	case TMD_DIGEST_CRC32:
-		digest_bytes = TMD_DIGEST_CRC32_SIZE;
-		break;
-	case TMD_DIGEST_SHA256:
-		digest_bytes = TMD_DIGEST_SHA256_SIZE;
-		break;
-	case TMD_DIGEST_NONE:
-		if ((contract->accept & TMD_ACCEPT_NO_DIGEST) != 0u) {
-			digest_bytes = TMD_DIGEST_NONE_SIZE;
-			break;
-		}
-		return TMD_ERR_DIGEST_KIND;
-	default:
+	if (info->digest_kind >= sizeof(digest_sizes) ||
+	    (info->digest_kind == TMD_DIGEST_NONE &&
+	     (contract->accept & TMD_ACCEPT_NO_DIGEST) == 0u)) {
 		return TMD_ERR_DIGEST_KIND;
 	}
+	digest_bytes = digest_sizes[info->digest_kind];
 
 	info->chunks_n = tmd_get_u16(&h[TMD_F1_HEADER_CHUNKS_N]);
 	info->base_bytes = tmd_get_u32(&h[TMD_F1_HEADER_BASE_BYTES]);
@@ -119,33 +119,12 @@ static int next_tlv(struct tmd_patch *patch)
 	return f->left == 1u ? TMD_ERR_METADATA : TMD_OK;
 }
 
-/* The rule that reads a TLV, and the length that its value must have; -1 if the tag is unknown. */
-static int rule_of_tag(uint8_t tag, uint8_t *bytes)
-{
-	switch (tag) {
-	case TMD_TLV_REQ_ARENA_BYTES:
-		*bytes = TMD_TLV_REQ_ARENA_BYTES_SIZE;
-		return TMD_RULE_ARENA;
-	case TMD_TLV_TFLM_ABI:
-		*bytes = TMD_TLV_TFLM_ABI_SIZE;
-		return TMD_RULE_ABI;
-	case TMD_TLV_OPSET_HASH:
-		*bytes = TMD_TLV_OPSET_HASH_SIZE;
-		return TMD_RULE_OPERATORS;
-	case TMD_TLV_IO_HASH:
-		*bytes = TMD_TLV_IO_HASH_SIZE;
-		return TMD_RULE_IO;
-	default:
-		return -1;
-	}
-}
-
 /* Step 3 of SPEC.md: tag and length are in scratch. */
 static int read_tlv_head(struct tmd_patch *patch)
 {
 	struct tmd_f1 *f = &patch->f1;
-	const uint8_t tag = f->scratch[0];
-	const uint8_t bytes = f->scratch[1];
+	const uint8_t tag = patch->scratch[0];
+	const uint8_t bytes = patch->scratch[1];
 
 	f->left = (uint16_t)(f->left - 2u);
 	if (bytes > f->left) {
@@ -156,10 +135,10 @@ static int read_tlv_head(struct tmd_patch *patch)
 	f->value_left = bytes;
 	f->step = STEP_TLV_VALUE;
 	if (tag < TMD_TLV_VENDOR_FIRST) {
-		uint8_t expected = 0;
-		const int rule = rule_of_tag(tag, &expected);
+		const unsigned int rule = tag - 1u;
 
-		if (rule < 0 || bytes != expected || ((patch->info.present >> rule) & 1) != 0) {
+		if (rule >= TMD_TLVS_N || bytes != tlv_sizes[rule] ||
+		    (patch->info.present & (1u << rule)) != 0u) {
 			return TMD_ERR_METADATA;
 		}
 		patch->info.present = (uint8_t)(patch->info.present | (1u << rule));
@@ -167,25 +146,13 @@ static int read_tlv_head(struct tmd_patch *patch)
 	return TMD_OK;
 }
 
+/* The value of a known TLV is in scratch: 4 bytes, or 2. */
 static void read_tlv_value(struct tmd_patch *patch)
 {
-	struct tmd_patch_info *info = &patch->info;
-	const uint8_t *v = patch->f1.scratch;
+	struct tmd_f1 *f = &patch->f1;
 
-	switch (patch->f1.tag) {
-	case TMD_TLV_REQ_ARENA_BYTES:
-		info->arena_bytes = tmd_get_u32(v);
-		break;
-	case TMD_TLV_TFLM_ABI:
-		info->tflm_abi = tmd_get_u16(v);
-		break;
-	case TMD_TLV_OPSET_HASH:
-		info->opset_hash = tmd_get_u32(v);
-		break;
-	default: /* the only other one that read_tlv_head lets through to here */
-		info->io_hash = tmd_get_u32(v);
-		break;
-	}
+	patch->info.value[f->tag - 1u] =
+		f->value_left == 4u ? tmd_get_u32(patch->scratch) : tmd_get_u16(patch->scratch);
 }
 
 /* True when the value of a vendor's TLV, which may be longer than scratch, has gone by. */
@@ -208,7 +175,7 @@ int tmd_f1_head(struct tmd_patch *patch, const struct tmd_contract *contract, co
 
 	while (err == TMD_OK && patch->head_complete == 0u) {
 		if (f->step == STEP_HEADER) {
-			if (!gather(f, &in, TMD_F1_HEADER_SIZE)) {
+			if (!gather(patch, &in, TMD_F1_HEADER_SIZE)) {
 				break;
 			}
 			err = read_header(patch, contract);
@@ -217,7 +184,7 @@ int tmd_f1_head(struct tmd_patch *patch, const struct tmd_contract *contract, co
 				err = next_tlv(patch);
 			}
 		} else if (f->step == STEP_TLV_HEAD) {
-			if (!gather(f, &in, 2)) {
+			if (!gather(patch, &in, 2)) {
 				break;
 			}
 			err = read_tlv_head(patch);
@@ -227,7 +194,7 @@ int tmd_f1_head(struct tmd_patch *patch, const struct tmd_contract *contract, co
 			}
 			err = next_tlv(patch);
 		} else {
-			if (!gather(f, &in, f->value_left)) {
+			if (!gather(patch, &in, f->value_left)) {
 				break;
 			}
 			read_tlv_value(patch);
@@ -268,11 +235,11 @@ static int read_chunk_head(struct tmd_patch *patch, const struct tmd_patch_io *i
 {
 	struct tmd_f1 *f = &patch->f1;
 	const struct tmd_patch_info *info = &patch->info;
-	const uint32_t offset = tmd_get_u32(&f->scratch[TMD_F1_CHUNK_OFFSET]);
+	const uint32_t offset = tmd_get_u32(&patch->scratch[TMD_F1_CHUNK_OFFSET]);
 
-	f->left = tmd_get_u16(&f->scratch[TMD_F1_CHUNK_PAYLOAD_BYTES]);
-	f->encoding = f->scratch[TMD_F1_CHUNK_ENCODING];
-	f->has_crc = f->scratch[TMD_F1_CHUNK_HAS_CRC];
+	f->left = tmd_get_u16(&patch->scratch[TMD_F1_CHUNK_PAYLOAD_BYTES]);
+	f->encoding = patch->scratch[TMD_F1_CHUNK_ENCODING];
+	f->has_crc = patch->scratch[TMD_F1_CHUNK_HAS_CRC];
 	if (f->encoding > TMD_F1_RLE || f->has_crc > 1u || f->left == 0u ||
 	    (f->encoding == TMD_F1_RLE && (f->left & 1u) != 0u)) {
 		return TMD_ERR_CHUNK_ENCODING;
@@ -288,9 +255,7 @@ static int read_chunk_head(struct tmd_patch *patch, const struct tmd_patch_io *i
 		return TMD_ERR_GAP;
 	}
 	f->crc = 0;
-	f->step = f->has_crc != 0u                ? STEP_CHUNK_CRC
-		  : f->encoding == TMD_F1_RAW ? STEP_RAW
-						  : STEP_RLE;
+	f->step = (uint8_t)(f->has_crc != 0u ? STEP_CHUNK_CRC : STEP_RAW + f->encoding);
 	return copy_to(f, io, offset);
 }
 
@@ -323,15 +288,15 @@ static int raw_payload(struct tmd_f1 *f, const struct tmd_patch_io *io, struct i
 static int rle_pair(struct tmd_patch *patch, const struct tmd_patch_io *io)
 {
 	struct tmd_f1 *f = &patch->f1;
-	uint32_t run = f->scratch[0] != 0u ? f->scratch[0] : 256u;
+	uint32_t run = patch->scratch[0] != 0u ? patch->scratch[0] : 256u;
 	uint8_t piece[PIECE];
 
 	if (run > patch->info.target_bytes - f->position) {
 		return TMD_ERR_CHUNK_BOUNDS;
 	}
-	f->crc = tmd_crc32(f->crc, f->scratch, 2);
+	f->crc = tmd_crc32(f->crc, patch->scratch, 2);
 	f->left = (uint16_t)(f->left - 2u);
-	memset(piece, f->scratch[1], sizeof(piece));
+	memset(piece, patch->scratch[1], sizeof(piece));
 	while (run > 0u) {
 		const uint32_t n = tmd_min_u32(run, PIECE);
 		const int err = emit(f, io, piece, n);
@@ -354,21 +319,21 @@ int tmd_f1_body(struct tmd_patch *patch, const struct tmd_patch_io *io, const ui
 	while (err == TMD_OK && in.bytes > 0u) {
 		switch (f->step) {
 		case STEP_CHUNK_HEAD:
-			if (gather(f, &in, TMD_F1_CHUNK_SIZE)) {
+			if (gather(patch, &in, TMD_F1_CHUNK_SIZE)) {
 				err = read_chunk_head(patch, io);
 			}
 			break;
 		case STEP_CHUNK_CRC:
-			if (gather(f, &in, 4)) {
-				f->crc_want = tmd_get_u32(f->scratch);
-				f->step = f->encoding == TMD_F1_RAW ? STEP_RAW : STEP_RLE;
+			if (gather(patch, &in, 4)) {
+				f->crc_want = tmd_get_u32(patch->scratch);
+				f->step = (uint8_t)(STEP_RAW + f->encoding);
 			}
 			break;
 		case STEP_RAW:
 			err = raw_payload(f, io, &in);
 			break;
 		case STEP_RLE:
-			if (gather(f, &in, 2)) {
+			if (gather(patch, &in, 2)) {
 				err = rle_pair(patch, io);
 			}
 			break;

@@ -12,8 +12,8 @@
 int tmd_model_read(const struct tmd_store *store, uint8_t slot, uint32_t offset, void *buf,
 		   uint32_t bytes);
 
-/* Read `bytes` of the slot from its start into `print`. Uses store->buf. */
-int tmd_model_fingerprint(struct tmd_store *store, uint8_t slot, uint32_t bytes,
+/* Read `bytes` of the slot from its start into `print`, begun for digest `kind`. Uses store->buf. */
+int tmd_model_fingerprint(struct tmd_store *store, uint8_t slot, uint32_t bytes, uint8_t kind,
 			  struct tmd_fingerprint *print);
 
 #endif /* TMD_STORE_MODEL_H */

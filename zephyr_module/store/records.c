@@ -13,6 +13,12 @@
 #include "../core/bytes.h"
 #include "region.h"
 
+/* Magic, version and slot as one number: the slot is 0 or 1. */
+#define MAGIC_AND_VERSION (TMD_RECORD_MAGIC_VALUE | (uint32_t)TMD_RECORD_VERSION_VALUE << 16)
+#define SLOT_BIT 0x01000000u
+_Static_assert(TMD_RECORD_MAGIC == 0u && TMD_RECORD_VERSION == 2u && TMD_RECORD_SLOT == 3u,
+	       "the record begins with one number");
+
 /* Bytes that one record takes: its size rounded up to the write unit. */
 static uint32_t stride_of(const struct tmd_region *region)
 {
@@ -23,17 +29,20 @@ static uint32_t stride_of(const struct tmd_region *region)
 
 bool tmd_records_fit(const struct tmd_region *region)
 {
-	uint32_t units = 0;
+	struct tmd_region_shape shape;
 
-	for (uint32_t at = 0; at < region->bytes; units++) {
-		const uint32_t unit = tmd_region_unit(region, at);
+	return tmd_region_is_valid(region, &shape) && shape.units >= 2u &&
+	       shape.smallest >= stride_of(region);
+}
 
-		if (unit < stride_of(region)) {
-			return false;
-		}
-		at += unit;
-	}
-	return units >= 2u;
+/* The place behind the one at `at`: in the same erase unit, else at the start of the next. */
+static uint32_t next_place(const struct tmd_region *region, uint32_t at)
+{
+	const uint32_t stride = stride_of(region);
+	uint32_t start = at;
+	const uint32_t end = tmd_region_unit(region, at, &start) + start;
+
+	return end - at >= 2u * stride ? at + stride : end;
 }
 
 static bool read_record(const struct tmd_region *region, uint32_t offset, struct tmd_record *record)
@@ -41,8 +50,7 @@ static bool read_record(const struct tmd_region *region, uint32_t offset, struct
 	uint8_t raw[TMD_RECORD_SIZE];
 
 	if (tmd_region_read(region, offset, raw, sizeof(raw)) != TMD_OK ||
-	    tmd_get_u16(&raw[TMD_RECORD_MAGIC]) != TMD_RECORD_MAGIC_VALUE ||
-	    raw[TMD_RECORD_VERSION] != TMD_RECORD_VERSION_VALUE || raw[TMD_RECORD_SLOT] > 1u ||
+	    (tmd_get_u32(&raw[TMD_RECORD_MAGIC]) & ~SLOT_BIT) != MAGIC_AND_VERSION ||
 	    tmd_get_u32(&raw[TMD_RECORD_CRC]) != tmd_crc32(0, raw, TMD_RECORD_CRC)) {
 		return false;
 	}
@@ -57,28 +65,21 @@ static bool read_record(const struct tmd_region *region, uint32_t offset, struct
 /* Newer by serial number arithmetic: right across the wrap at 2^32. */
 static bool is_newer(uint32_t a, uint32_t b)
 {
-	const uint32_t ahead = a - b;
-
-	return ahead != 0u && ahead < 0x80000000u;
+	return a - b - 1u < 0x7FFFFFFFu; /* ahead by 1 to 2^31 - 1 */
 }
 
 bool tmd_records_newest(const struct tmd_region *region, uint8_t slot, struct tmd_record *record)
 {
-	const uint32_t stride = stride_of(region);
 	bool found = false;
-	uint32_t unit;
 
-	for (uint32_t start = 0; start < region->bytes; start += unit) {
-		unit = tmd_region_unit(region, start);
-		for (uint32_t at = 0; at + stride <= unit; at += stride) {
-			struct tmd_record candidate;
+	for (uint32_t at = 0; at < region->bytes; at = next_place(region, at)) {
+		struct tmd_record candidate;
 
-			if (read_record(region, start + at, &candidate) &&
-			    (slot == TMD_SLOT_NONE || candidate.slot == slot) &&
-			    (!found || is_newer(candidate.sequence, record->sequence))) {
-				*record = candidate;
-				found = true;
-			}
+		if (read_record(region, at, &candidate) &&
+		    (slot == TMD_SLOT_NONE || candidate.slot == slot) &&
+		    (!found || is_newer(candidate.sequence, record->sequence))) {
+			*record = candidate;
+			found = true;
 		}
 	}
 	return found;
@@ -102,67 +103,58 @@ static bool is_blank(const struct tmd_region *region, uint32_t offset, uint32_t 
 }
 
 /*
- * Write the record in store->buf at the next place that takes it: in the unit of the newest record,
- * else, freshly erased, at the start of the unit behind it.
+ * Write the record in store->buf at the next place that takes it: behind store->newest in its unit,
+ * else in the unit behind that one, freshly erased. Never erases a second unit.
  */
-static int write_record(struct tmd_store *store, uint32_t *written)
+static int write_record(struct tmd_store *store)
 {
 	const struct tmd_region *region = &store->config->records;
 	const bool erases = (region->flash->flags & TMD_FLASH_NO_ERASE) == 0u;
 	const uint32_t stride = stride_of(region);
-	uint32_t start = 0; /* of the unit to go on in */
-	uint32_t unit = 0;
-	int err;
+	uint32_t at = store->newest == UINT32_MAX ? 0u : next_place(region, store->newest);
+	bool entered = false;
+	int err = TMD_OK;
 
-	if (store->newest != UINT32_MAX) {
-		while (store->newest - start >= (unit = tmd_region_unit(region, start))) {
-			start += unit;
+	for (;; at = next_place(region, at)) {
+		uint32_t start;
+		uint32_t unit;
+
+		if (at == region->bytes) {
+			at = 0;
 		}
-		for (uint32_t at = store->newest + stride; at + stride <= start + unit;
-		     at += stride) {
-			/* What is not blank is a record that a cut tore: passed over. */
-			if (erases && !is_blank(region, at, stride)) {
-				continue;
+		unit = tmd_region_unit(region, at, &start);
+		if (start == at) {
+			if (entered) {
+				return err;
 			}
+			entered = true;
+			err = tmd_region_erase(region, at, unit);
+			if (err != TMD_OK) {
+				return err;
+			}
+		}
+		/* What is not blank is a record that a cut tore: passed over. */
+		if (entered || !erases || is_blank(region, at, stride)) {
 			err = tmd_region_write(region, at, store->buf, stride);
 			if (err == TMD_OK) {
-				*written = at;
+				store->newest = at;
 				return TMD_OK;
 			}
 		}
-		start += unit;
-		if (start == region->bytes) {
-			start = 0;
-		}
 	}
-	err = tmd_region_erase(region, start, tmd_region_unit(region, start));
-	if (err == TMD_OK) {
-		err = tmd_region_write(region, start, store->buf, stride);
-	}
-	*written = start;
-	return err;
 }
 
 int tmd_records_append(struct tmd_store *store, const struct tmd_active *active)
 {
 	const struct tmd_region *region = &store->config->records;
 	uint8_t *raw = store->buf;
-	uint32_t written = 0;
-	int err;
 
 	memset(raw, region->flash->erased_value, stride_of(region));
-	tmd_put_u16(&raw[TMD_RECORD_MAGIC], TMD_RECORD_MAGIC_VALUE);
-	raw[TMD_RECORD_VERSION] = TMD_RECORD_VERSION_VALUE;
-	raw[TMD_RECORD_SLOT] = active->slot;
-	tmd_put_u32(&raw[TMD_RECORD_SEQUENCE], store->sequence + 1u);
+	tmd_put_u32(&raw[TMD_RECORD_MAGIC], MAGIC_AND_VERSION | (active->slot * SLOT_BIT));
+	/* A record that is reported as failed may be there: its number is used up. */
+	tmd_put_u32(&raw[TMD_RECORD_SEQUENCE], ++store->sequence);
 	tmd_put_u32(&raw[TMD_RECORD_MODEL_BYTES], active->bytes);
 	memcpy(&raw[TMD_RECORD_MODEL_SHA256], active->sha256, sizeof(active->sha256));
 	tmd_put_u32(&raw[TMD_RECORD_CRC], tmd_crc32(0, raw, TMD_RECORD_CRC));
-
-	err = write_record(store, &written);
-	if (err == TMD_OK) {
-		store->newest = written;
-		store->sequence++;
-	}
-	return err;
+	return write_record(store);
 }

@@ -16,7 +16,7 @@ struct tmd_record {
 	uint8_t slot;
 };
 
-/* Are there at least two erase units, each of which takes a record? */
+/* Is the region well-formed, with at least two erase units, each of which takes a record? */
 bool tmd_records_fit(const struct tmd_region *region);
 
 /*
@@ -26,8 +26,8 @@ bool tmd_records_fit(const struct tmd_region *region);
 bool tmd_records_newest(const struct tmd_region *region, uint8_t slot, struct tmd_record *record);
 
 /*
- * Append a record that makes `active` the active model, after store->newest, and update
- * store->newest and store->sequence. Uses store->buf.
+ * Append a record that makes `active` the active model, behind store->newest, and update
+ * store->newest; store->sequence rises in any case. Uses store->buf.
  */
 int tmd_records_append(struct tmd_store *store, const struct tmd_active *active);
 

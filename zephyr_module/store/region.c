@@ -5,63 +5,52 @@
 
 #include "region.h"
 
-/* The erase unit of the device that contains `offset`: its start and size. False if there is none. */
-static bool find_unit(const struct tmd_flash *flash, uint32_t offset, uint32_t *start,
-		      uint32_t *bytes)
+uint32_t tmd_region_unit(const struct tmd_region *region, uint32_t offset, uint32_t *start)
 {
-	uint32_t begin = 0;
+	const struct tmd_flash *flash = region->flash;
+	uint32_t into = region->offset + offset; /* into what is left of the device */
 
 	for (uint32_t i = 0; i < flash->runs_n; i++) {
-		const struct tmd_flash_run *run = &flash->runs[i];
+		const uint32_t unit = flash->runs[i].bytes;
+		const uint32_t count = flash->runs[i].count;
 
-		if (run->bytes == 0u || run->count > (UINT32_MAX - begin) / run->bytes) {
-			return false;
+		if (unit == 0u || count > TMD_MODEL_MAX / unit) {
+			return 0;
 		}
-		if (offset - begin < run->bytes * run->count) {
-			*start = offset - (offset - begin) % run->bytes;
-			*bytes = run->bytes;
-			return true;
+		if (into < unit * count) {
+			*start = offset - into % unit;
+			return unit;
 		}
-		begin += run->bytes * run->count;
+		into -= unit * count;
 	}
-	return false;
+	return 0;
 }
 
-uint32_t tmd_region_unit(const struct tmd_region *region, uint32_t offset)
-{
-	uint32_t start;
-	uint32_t bytes;
-
-	if (offset >= region->bytes ||
-	    !find_unit(region->flash, region->offset + offset, &start, &bytes) ||
-	    start != region->offset + offset || bytes > region->bytes - offset) {
-		return 0;
-	}
-	return bytes;
-}
-
-bool tmd_region_is_valid(const struct tmd_region *region, uint32_t *largest)
+bool tmd_region_is_valid(const struct tmd_region *region, struct tmd_region_shape *shape)
 {
 	const struct tmd_flash *flash = region->flash;
 
-	*largest = 0;
-	if (flash == NULL || flash->write_bytes == 0u || flash->write_bytes > TMD_WRITE_BUFFER ||
+	shape->units = 0;
+	shape->smallest = UINT32_MAX;
+	shape->largest = 0;
+	if (flash == NULL || flash->write_bytes == 0u ||
 	    TMD_WRITE_BUFFER % flash->write_bytes != 0u || region->bytes > TMD_MODEL_MAX ||
 	    region->offset > TMD_MODEL_MAX) {
 		return false;
 	}
-	for (uint32_t at = 0; at < region->bytes;) {
-		const uint32_t unit = tmd_region_unit(region, at);
+	for (uint32_t at = 0; at < region->bytes; shape->units++) {
+		uint32_t start;
+		const uint32_t unit = tmd_region_unit(region, at, &start);
 
-		if (unit == 0u || unit % flash->write_bytes != 0u) {
+		if (unit == 0u || start != at || unit > region->bytes - at ||
+		    unit % flash->write_bytes != 0u) {
 			return false;
 		}
-		if (unit > *largest) {
-			*largest = unit;
-		}
+		shape->smallest = unit < shape->smallest ? unit : shape->smallest;
+		shape->largest = unit > shape->largest ? unit : shape->largest;
 		at += unit;
 	}
-	return *largest != 0u;
+	return shape->units > 0u;
 }
 
 static bool is_inside(const struct tmd_region *region, uint32_t offset, uint32_t bytes)

@@ -14,14 +14,21 @@
 /* Bytes on the stack for comparing flash with memory. */
 #define TMD_COMPARE_PIECE 32u
 
+/* What a region is made of. Sizes in bytes. */
+struct tmd_region_shape {
+	uint32_t units;    /* erase units */
+	uint32_t smallest; /* of them */
+	uint32_t largest;
+};
+
 /*
  * Is the region well-formed: a port with a usable geometry, bounds within the device and at bounds
- * of erase units? `*largest` becomes the size of its largest erase unit.
+ * of erase units?
  */
-bool tmd_region_is_valid(const struct tmd_region *region, uint32_t *largest);
+bool tmd_region_is_valid(const struct tmd_region *region, struct tmd_region_shape *shape);
 
-/* Size of the erase unit that begins at `offset`; 0 if none begins there. */
-uint32_t tmd_region_unit(const struct tmd_region *region, uint32_t offset);
+/* Size of the erase unit that contains `offset`, and its start; 0 if none does. */
+uint32_t tmd_region_unit(const struct tmd_region *region, uint32_t offset, uint32_t *start);
 
 int tmd_region_read(const struct tmd_region *region, uint32_t offset, void *buf, uint32_t bytes);
 

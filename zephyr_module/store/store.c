@@ -10,6 +10,10 @@
 #include "records.h"
 #include "region.h"
 
+_Static_assert(TMD_WRITE_BUFFER >= TMD_RECORD_SIZE && TMD_WRITE_BUFFER <= TMD_WRITE_UNIT_MAX,
+	       "TMD_WRITE_BUFFER has to hold a record, and at most the largest write unit");
+_Static_assert(TMD_PAGES_MAX % 8u == 0u, "TMD_PAGES_MAX counts bits of whole bytes");
+
 static bool overlap(const struct tmd_region *a, const struct tmd_region *b)
 {
 	return a->flash == b->flash && a->offset < b->offset + b->bytes &&
@@ -19,10 +23,10 @@ static bool overlap(const struct tmd_region *a, const struct tmd_region *b)
 static bool slot_fits(const struct tmd_region *slot, const struct tmd_contract *contract,
 		      const struct tmd_model_contract *model)
 {
-	uint32_t largest;
+	struct tmd_region_shape shape;
 
-	return tmd_region_is_valid(slot, &largest) && slot->bytes >= model->slot_bytes &&
-	       largest == contract->erase_bytes &&
+	return tmd_region_is_valid(slot, &shape) && slot->bytes >= model->slot_bytes &&
+	       shape.largest == contract->erase_bytes &&
 	       slot->flash->write_bytes == contract->write_bytes;
 }
 
@@ -30,10 +34,9 @@ static bool geometry_fits(const struct tmd_store_config *c)
 {
 	const struct tmd_contract *contract = c->contract;
 	const struct tmd_model_contract *model = &contract->models[c->model];
-	uint32_t largest;
 
 	return slot_fits(&c->slot[0], contract, model) && slot_fits(&c->slot[1], contract, model) &&
-	       tmd_region_is_valid(&c->records, &largest) && tmd_records_fit(&c->records) &&
+	       tmd_records_fit(&c->records) &&
 	       model->model_bytes <= model->slot_bytes && !overlap(&c->slot[0], &c->slot[1]) &&
 	       !overlap(&c->slot[0], &c->records) && !overlap(&c->slot[1], &c->records);
 }
@@ -48,10 +51,10 @@ int tmd_model_read(const struct tmd_store *store, uint8_t slot, uint32_t offset,
 	return tmd_region_read(&store->config->slot[slot], offset, buf, bytes);
 }
 
-int tmd_model_fingerprint(struct tmd_store *store, uint8_t slot, uint32_t bytes,
+int tmd_model_fingerprint(struct tmd_store *store, uint8_t slot, uint32_t bytes, uint8_t kind,
 			  struct tmd_fingerprint *print)
 {
-	tmd_fingerprint_init(print);
+	tmd_fingerprint_init(print, kind);
 	for (uint32_t at = 0; at < bytes;) {
 		const uint32_t n = tmd_min_u32(bytes - at, TMD_WRITE_BUFFER);
 		const int err = tmd_model_read(store, slot, at, store->buf, n);
@@ -72,8 +75,9 @@ static bool activate(struct tmd_store *store, uint8_t slot, uint32_t bytes,
 	struct tmd_active *active = &store->active;
 	struct tmd_fingerprint print;
 
-	if (bytes == 0u || tmd_model_fingerprint(store, slot, bytes, &print) != TMD_OK ||
-	    !tmd_fingerprint_matches(&print, TMD_DIGEST_SHA256, sha256, active->sha256)) {
+	if (bytes == 0u ||
+	    tmd_model_fingerprint(store, slot, bytes, TMD_DIGEST_SHA256, &print) != TMD_OK ||
+	    !tmd_fingerprint_matches(&print, sha256, active->sha256)) {
 		return false;
 	}
 	active->bytes = bytes;
@@ -108,6 +112,8 @@ int tmd_store_mount(struct tmd_store *store, const struct tmd_store_config *conf
 		/* The slot no longer holds what the record says: back to the model before it. */
 		if (tmd_records_newest(&config->records, record.slot ^ 1u, &record) &&
 		    activate(store, record.slot, record.bytes, record.sha256)) {
+			/* Go on behind this one: its erase unit is the one to spare. */
+			store->newest = record.offset;
 			return TMD_OK;
 		}
 	}

@@ -26,11 +26,6 @@ enum pass {
 /* Bytes of a staged patch that are read at a time, on the stack. */
 #define SOURCE_PIECE 64u
 
-static const struct tmd_region *slot_of(const struct tmd_update *u)
-{
-	return &u->store->config->slot[u->slot];
-}
-
 /* ---- the forward writer: gathers bytes, erases on entry to a unit, programs each place once ---- */
 
 static bool must_write(const struct tmd_update *u)
@@ -38,17 +33,16 @@ static bool must_write(const struct tmd_update *u)
 	if (u->pass != PASS_STAGED || u->unit >= TMD_PAGES_MAX) {
 		return true;
 	}
-	return ((u->changed[u->unit / 8u] >> (u->unit % 8u)) & 1u) != 0u;
+	return (u->changed[u->unit / 8u] & (1u << (u->unit % 8u))) != 0u;
 }
 
 /* Step into the next erase unit. `position` stands at its start. */
 static int enter_unit(struct tmd_update *u)
 {
-	const uint32_t bytes = tmd_region_unit(slot_of(u), u->position);
+	uint32_t start; /* is u->position */
+	const uint32_t bytes = tmd_region_unit(u->region, u->position, &start);
 
-	if (bytes == 0u) { /* cannot be: guardrail SLOT and mount's geometry keep us inside */
-		return TMD_ERR_ARGUMENT;
-	}
+	/* It is there: guardrail SLOT and the geometry that mount checked keep us inside. */
 	if (u->position != 0u) {
 		u->unit++;
 	}
@@ -56,13 +50,13 @@ static int enter_unit(struct tmd_update *u)
 	if (u->pass == PASS_CHECK || !must_write(u)) {
 		return TMD_OK;
 	}
-	return tmd_region_erase(slot_of(u), u->position, bytes);
+	return tmd_region_erase(u->region, u->position, bytes);
 }
 
 /* Program what was gathered; the last write unit is filled up with the erased value. */
 static int flush(struct tmd_update *u)
 {
-	const struct tmd_flash *flash = slot_of(u)->flash;
+	const struct tmd_flash *flash = u->region->flash;
 	const uint32_t start = u->position - u->fill;
 	uint32_t bytes = u->fill;
 
@@ -73,7 +67,7 @@ static int flush(struct tmd_update *u)
 		u->store->buf[bytes++] = flash->erased_value;
 	}
 	u->fill = 0;
-	return tmd_region_write(slot_of(u), start, u->store->buf, bytes);
+	return tmd_region_write(u->region, start, u->store->buf, bytes);
 }
 
 static int write_piece(struct tmd_update *u, const uint8_t *data, uint32_t bytes)
@@ -94,7 +88,7 @@ static int write_piece(struct tmd_update *u, const uint8_t *data, uint32_t bytes
 static void check_piece(struct tmd_update *u, const uint8_t *data, uint32_t bytes)
 {
 	tmd_fingerprint_update(&u->print, data, bytes);
-	if (u->unit < TMD_PAGES_MAX && !tmd_region_equals(slot_of(u), u->position, data, bytes)) {
+	if (u->unit < TMD_PAGES_MAX && !tmd_region_equals(u->region, u->position, data, bytes)) {
 		u->changed[u->unit / 8u] =
 			(uint8_t)(u->changed[u->unit / 8u] | (1u << (u->unit % 8u)));
 	}
@@ -155,14 +149,15 @@ static int check_head(struct tmd_update *u)
 	if (info->base_bytes != store->active.bytes) {
 		return TMD_ERR_BASE;
 	}
-	err = tmd_model_fingerprint(u->store, store->active.slot, store->active.bytes, &u->print);
+	err = tmd_model_fingerprint(u->store, store->active.slot, store->active.bytes,
+				    info->digest_kind, &u->print);
 	if (err != TMD_OK) {
 		return err;
 	}
-	if (!tmd_fingerprint_matches(&u->print, info->digest_kind, info->base_digest, sha256)) {
+	if (!tmd_fingerprint_matches(&u->print, info->base_digest, sha256)) {
 		return TMD_ERR_BASE;
 	}
-	tmd_fingerprint_init(&u->print); /* from here on it is of the target */
+	tmd_fingerprint_init(&u->print, info->digest_kind); /* from here on it is of the target */
 	return TMD_OK;
 }
 
@@ -186,6 +181,7 @@ int tmd_update_begin(struct tmd_update *u, struct tmd_store *store)
 		return u->status;
 	}
 	u->slot = store->active.slot == 0u ? 1u : 0u;
+	u->region = &store->config->slot[u->slot];
 	start_pass(u, PASS_STREAMED);
 	return TMD_OK;
 }
@@ -213,8 +209,7 @@ static int take(struct tmd_update *u, const uint8_t *data, size_t bytes)
 int tmd_update_write(struct tmd_update *u, const void *data, size_t bytes)
 {
 	if (u->status == TMD_OK) {
-		u->status = (int16_t)(u->step == STEP_RUNNING ? take(u, data, bytes)
-							      : TMD_ERR_ARGUMENT);
+		u->status = u->step == STEP_RUNNING ? take(u, data, bytes) : TMD_ERR_ARGUMENT;
 	}
 	return u->status;
 }
@@ -231,7 +226,7 @@ static int end_pass(struct tmd_update *u, struct tmd_active *target)
 		if (err == TMD_OK) {
 			/* What counts is what flash holds, not what was sent to it. */
 			err = tmd_model_fingerprint(u->store, u->slot, info->target_bytes,
-						    &u->print);
+						    info->digest_kind, &u->print);
 		}
 	}
 	if (err != TMD_OK) {
@@ -239,8 +234,7 @@ static int end_pass(struct tmd_update *u, struct tmd_active *target)
 	}
 	target->slot = u->slot;
 	target->bytes = info->target_bytes;
-	if (!tmd_fingerprint_matches(&u->print, info->digest_kind, info->target_digest,
-				     target->sha256)) {
+	if (!tmd_fingerprint_matches(&u->print, info->target_digest, target->sha256)) {
 		return TMD_ERR_TARGET;
 	}
 	return TMD_OK;
@@ -264,7 +258,7 @@ int tmd_update_finish(struct tmd_update *u)
 		u->store->active = target;
 	}
 	u->step = STEP_DONE;
-	u->status = (int16_t)err;
+	u->status = err;
 	return err;
 }
 
@@ -283,7 +277,7 @@ static int feed(struct tmd_update *u, const struct tmd_source *source)
 		if (source->read(source->ctx, at, piece, n) != 0) {
 			u->status = TMD_ERR_FLASH_READ;
 		} else {
-			u->status = (int16_t)take(u, piece, n);
+			u->status = take(u, piece, n);
 		}
 		at += n;
 	}
@@ -300,7 +294,7 @@ int tmd_update_check(struct tmd_update *u, struct tmd_store *store, const struct
 	}
 	start_pass(u, PASS_CHECK);
 	if (feed(u, source) == TMD_OK) {
-		u->status = (int16_t)end_pass(u, &target);
+		u->status = end_pass(u, &target);
 	}
 	u->step = STEP_DONE;
 	return u->status;

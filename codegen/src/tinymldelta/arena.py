@@ -38,8 +38,16 @@ _PER_CHANNEL_OPERATORS = frozenset(
 )
 # Kernels that ask for scratch or buffers in proportion to the tensors that they touch.
 _SCRATCH_OPERATORS = frozenset(
-    {"UNIDIRECTIONAL_SEQUENCE_LSTM", "SVDF", "TRANSPOSE_CONV", "BATCH_MATMUL", "MEAN", "SUM",
-     "REDUCE_MAX", "ADD_N"}
+    {
+        "UNIDIRECTIONAL_SEQUENCE_LSTM",
+        "SVDF",
+        "TRANSPOSE_CONV",
+        "BATCH_MATMUL",
+        "MEAN",
+        "SUM",
+        "REDUCE_MAX",
+        "ADD_N",
+    }
 )
 
 
@@ -116,8 +124,9 @@ def _kernel_bytes(model: Model, node: Node) -> int:
     if name == "SOFTMAX" and any(t.type == "INT16" for t in (*inputs, *outputs)):
         size += _TABLE_16BIT
     if name in _SCRATCH_OPERATORS or model.operators[node.operator].custom:
-        computed = sum(t.elements for t in (*inputs, *outputs)
-                       if t.data is None and not t.is_variable)
+        computed = sum(
+            t.elements for t in (*inputs, *outputs) if t.data is None and not t.is_variable
+        )
         size += _aligned(4 * 4 * computed)
     return size
 

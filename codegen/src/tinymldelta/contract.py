@@ -70,12 +70,14 @@ class Contract:
         names = [m.name for m in self.models]
         if name is None:
             if len(names) != 1:
-                raise Refusal("contract", f"it has the models {', '.join(names)}",
-                              "say which one with --model NAME")
+                raise Refusal(
+                    "contract",
+                    f"it has the models {', '.join(names)}",
+                    "say which one with --model NAME",
+                )
             return 0
         if name not in names:
-            raise Refusal("contract", f"no model is named {name!r}",
-                          f"it has {', '.join(names)}")
+            raise Refusal("contract", f"no model is named {name!r}", f"it has {', '.join(names)}")
         return names.index(name)
 
     def accepts(self, index: int) -> Accepts:
@@ -113,21 +115,28 @@ def tflm_abi(kernel_build: int, schema_version: int) -> int:
 
 def _model_contract(name: str, facts: Facts, limits: Limits) -> ModelContract:
     if not _NAME.match(name):
-        raise Refusal(name, "not a name for a model",
-                      "use a to z, 0 to 9 and _, at most 31 characters, a letter first")
+        raise Refusal(
+            name,
+            "not a name for a model",
+            "use a to z, 0 to 9 and _, at most 31 characters, a letter first",
+        )
     need = facts.arena
     supply = limits.arena_bytes.get(name, need.bytes)
     if supply < need.bytes:
         raise Refusal(
             name,
-            f"an arena of {supply} bytes is too small: the model needs {need.bytes} ({need.origin})",
+            f"an arena of {supply} bytes is too small: "
+            f"the model needs {need.bytes} ({need.origin})",
             f"raise --arena to {need.bytes}, or give what you measured with --arena-need",
         )
     if supply > _U32_MAX:
         raise Refusal(name, f"an arena of {supply} bytes does not fit 32 bits", "lower --arena")
     if facts.length > limits.slot_bytes:
-        raise Refusal(name, f"the model is {facts.length} bytes, a slot {limits.slot_bytes}",
-                      "raise --slot or use a smaller model")
+        raise Refusal(
+            name,
+            f"the model is {facts.length} bytes, a slot {limits.slot_bytes}",
+            "raise --slot or use a smaller model",
+        )
     return ModelContract(
         name=name,
         arena_bytes=supply,
@@ -144,7 +153,7 @@ def _model_contract(name: str, facts: Facts, limits: Limits) -> ModelContract:
 
 
 def build_contract(models: Sequence[tuple[str, Facts]], limits: Limits) -> Contract:
-    """The contract of a firmware with these models. Refuses what cannot work, saying what to change."""
+    """The contract of a firmware with these models. Refuses what cannot work, with what to do."""
     names = [name for name, _ in models]
     if len(set(names)) != len(names):
         raise Refusal(", ".join(names), "two models have one name", "name them with NAME=FILE")
@@ -167,14 +176,23 @@ def build_contract(models: Sequence[tuple[str, Facts]], limits: Limits) -> Contr
 def _check_geometry(limits: Limits) -> None:
     write, erase, slot = limits.write_bytes, limits.erase_bytes, limits.slot_bytes
     if not 1 <= write <= wire.WRITE_UNIT_MAX or wire.WRITE_UNIT_MAX % write:
-        raise Refusal("--write", f"a write unit of {write} bytes is not supported",
-                      f"give a power of two from 1 to {wire.WRITE_UNIT_MAX}")
+        raise Refusal(
+            "--write",
+            f"a write unit of {write} bytes is not supported",
+            f"give a power of two from 1 to {wire.WRITE_UNIT_MAX}",
+        )
     if erase < 1 or erase % write:
-        raise Refusal("--erase", f"an erase unit of {erase} bytes is no multiple of the write unit",
-                      f"give a multiple of {write}")
+        raise Refusal(
+            "--erase",
+            f"an erase unit of {erase} bytes is no multiple of the write unit",
+            f"give a multiple of {write}",
+        )
     if slot < 1 or slot % write or slot > wire.MODEL_MAX:
-        raise Refusal("--slot", f"a slot of {slot} bytes is no multiple of the write unit",
-                      f"give a multiple of {write}")
+        raise Refusal(
+            "--slot",
+            f"a slot of {slot} bytes is no multiple of the write unit",
+            f"give a multiple of {write}",
+        )
 
 
 # ---- contract.json ----
@@ -236,8 +254,11 @@ class _Reader:
         self._where, self._value, self._path = where, value, path
 
     def fault(self, what: str) -> Refusal:
-        return Refusal(self._where, f"{self._path or 'the document'} {what}",
-                       "make it again with `tmd codegen`")
+        return Refusal(
+            self._where,
+            f"{self._path or 'the document'} {what}",
+            "make it again with `tmd codegen`",
+        )
 
     def get(self, key: str) -> _Reader:
         if not isinstance(self._value, dict) or key not in self._value:
@@ -247,9 +268,7 @@ class _Reader:
     def items(self) -> list[_Reader]:
         if not isinstance(self._value, list):
             raise self.fault("is not a list")
-        return [
-            _Reader(self._where, v, f"{self._path}[{i}]") for i, v in enumerate(self._value)
-        ]
+        return [_Reader(self._where, v, f"{self._path}[{i}]") for i, v in enumerate(self._value)]
 
     def integer(self, low: int, high: int) -> int:
         if type(self._value) is not int or not low <= self._value <= high:
@@ -330,8 +349,11 @@ def parse_contract(text: str, where: str) -> Contract:
     r = _Reader(where, document)
     version = r.get("wire_version").integer(0, 0xFFFF)
     if version != wire.WIRE_VERSION:
-        raise Refusal(where, f"it is of wire version {version}, this tool knows {wire.WIRE_VERSION}",
-                      "use the tool of the same release as the firmware")
+        raise Refusal(
+            where,
+            f"it is of wire version {version}, this tool knows {wire.WIRE_VERSION}",
+            "use the tool of the same release as the firmware",
+        )
     models = tuple(_read_model(m) for m in r.get("models").items())
     if not models:
         raise r.fault("has no models")
@@ -352,6 +374,7 @@ def read_contract(path: Path) -> Contract:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise Refusal(str(path), f"cannot be read: {reason}", "give the contract.json of codegen") \
-            from error
+        raise Refusal(
+            str(path), f"cannot be read: {reason}", "give the contract.json of codegen"
+        ) from error
     return parse_contract(text, str(path))

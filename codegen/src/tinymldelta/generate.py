@@ -58,7 +58,9 @@ def render_files(contract: Contract, models: Sequence[ModelSource]) -> dict[str,
     return files
 
 
-def generate(models: Sequence[ModelSource], limits: Limits, out: Path) -> tuple[Contract, list[str]]:
+def generate(
+    models: Sequence[ModelSource], limits: Limits, out: Path
+) -> tuple[Contract, list[str]]:
     """Write the generated files to `out`; only what changed is written.
 
     Returns the contract and the names of the files that were written. Everything is worked out
@@ -69,6 +71,7 @@ def generate(models: Sequence[ModelSource], limits: Limits, out: Path) -> tuple[
     try:
         written = [name for name, content in files.items() if write_if_changed(out / name, content)]
     except OSError as error:
-        raise Refusal(str(out), f"cannot be written: {error.strerror}", "check the folder") \
-            from error
+        raise Refusal(
+            str(out), f"cannot be written: {error.strerror}", "check the folder"
+        ) from error
     return contract, written

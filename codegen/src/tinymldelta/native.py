@@ -135,8 +135,15 @@ def geometry_of(contract: Contract) -> Geometry:
             contract.write_bytes,
         ):
             return geometry
-    return Geometry("contract", "as the contract says", ((contract.erase_bytes, 1),),
-                    contract.write_bytes, 0xFF, True, True)
+    return Geometry(
+        "contract",
+        "as the contract says",
+        ((contract.erase_bytes, 1),),
+        contract.write_bytes,
+        0xFF,
+        True,
+        True,
+    )
 
 
 class NativeContract:
@@ -185,9 +192,7 @@ def check_rules(contract: Contract, index: int, patch: bytes) -> tuple[Status, l
     results = []
     for rule in Rule:
         r = lib.tmd_guard_rule(native.pointer, index, info, int(rule))
-        results.append(
-            RuleResult(rule, Verdict(r.verdict), r.need, r.have, Status(r.status))
-        )
+        results.append(RuleResult(rule, Verdict(r.verdict), r.need, r.have, Status(r.status)))
     return Status.OK, results
 
 
@@ -229,8 +234,11 @@ class Device:
         )
         err = lib.tmd_sim_device_init(device._device, c_geometry, device._contract.pointer, index)
         if err != Status.OK:
-            raise Refusal("simulated flash", f"{geometry.name} does not fit the contract",
-                          "give codegen the sizes of this flash")
+            raise Refusal(
+                "simulated flash",
+                f"{geometry.name} does not fit the contract",
+                "give codegen the sizes of this flash",
+            )
         return device
 
     @classmethod
@@ -240,8 +248,11 @@ class Device:
         if not lib.tmd_sim_device_load(
             device._device, str(path).encode(), device._contract.pointer, index
         ):
-            raise Refusal(str(path), "not a simulated device of this version and contract",
-                          "make one with `tmd sim init`")
+            raise Refusal(
+                str(path),
+                "not a simulated device of this version and contract",
+                "make one with `tmd sim init`",
+            )
         return device
 
     def save(self, path: Path) -> None:
@@ -308,8 +319,16 @@ class Device:
     @property
     def counts(self) -> Counts:
         c = self._device.sim.counts
-        return Counts(c.operations, c.reads, c.writes, c.erases, c.bytes_read, c.bytes_written,
-                      c.rewrites, c.illegal)
+        return Counts(
+            c.operations,
+            c.reads,
+            c.writes,
+            c.erases,
+            c.bytes_read,
+            c.bytes_written,
+            c.rewrites,
+            c.illegal,
+        )
 
     @property
     def illegal_text(self) -> str:
@@ -358,5 +377,3 @@ def read_note(path: Path) -> bytes:
     if not 0 <= length <= limit:
         raise Refusal(str(path), "not a simulated device", "make one with `tmd sim init`")
     return bytes(ffi.buffer(buffer, length))
-
-

@@ -14,14 +14,18 @@ from tinymldelta.errors import Refusal
 from tinymldelta.facts import io_hash, opset_hash
 from tinymldelta.generate import read_facts
 from tinymldelta.wire import constants as wire
-from tinymldelta.wire.constants import RULES, STATUSES, DigestKind, Rule, Status, Verdict
+from tinymldelta.wire.constants import RULES, STATUSES, DigestKind, Status, Verdict
 
 # A simulated device holds two slots and is kept in memory. No microcontroller's model is larger.
 _SIMULATED_MODEL_MAX = 64 << 20
 
 # Metadata values by the TLV's name, as the first patchgen took them from its command line.
-GIVEN_FIELDS = {"req_arena_bytes": 0xFFFFFFFF, "tflm_abi": 0xFFFF, "opset_hash": 0xFFFFFFFF,
-                "io_hash": 0xFFFFFFFF}
+GIVEN_FIELDS = {
+    "req_arena_bytes": 0xFFFFFFFF,
+    "tflm_abi": 0xFFFF,
+    "opset_hash": 0xFFFFFFFF,
+    "io_hash": 0xFFFFFFFF,
+}
 
 
 class PatchRefused(Refusal):
@@ -67,7 +71,7 @@ class MadePatch:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """`status` is the verdict on the whole; `applied` tells whether a base was there to apply to."""
+    """`status` is the verdict on the whole; `applied` tells whether there was a base to apply to."""
 
     status: Status
     rules: tuple[native.RuleResult, ...]
@@ -131,8 +135,9 @@ def make_patch(
     if not options.unguarded:
         metadata, arena = target_metadata(target, target_where, contract, options.given)
     try:
-        data = write_patch(base, target, digest=options.digest, metadata=metadata,
-                           merge_gap=options.merge_gap)
+        data = write_patch(
+            base, target, digest=options.digest, metadata=metadata, merge_gap=options.merge_gap
+        )
     except ValueError as error:
         raise Refusal(where, str(error), "") from error
     return MadePatch(data, metadata, arena, prove(data, base, target, where, contract, index))
@@ -152,8 +157,11 @@ def prove(
             if status is not Status.OK:
                 raise _refusal(where, status, rules)
             if device.boot() is not Status.OK or device.read_active() != target:
-                raise Refusal(where, "the device's code did not rebuild the target",
-                              "please report this as a bug")
+                raise Refusal(
+                    where,
+                    "the device's code did not rebuild the target",
+                    "please report this as a bug",
+                )
             counts.append(_since(before, device.counts, where))
     return Proof(rules, *counts)
 
@@ -239,8 +247,9 @@ def _since(before: native.Counts, after: native.Counts, where: str) -> native.Co
         *(getattr(after, f) - getattr(before, f) for f in native.Counts.__slots__)
     )
     if delta.illegal or delta.rewrites:
-        raise Refusal(where, "the update did what flash does not allow",
-                      "please report this as a bug")
+        raise Refusal(
+            where, "the update did what flash does not allow", "please report this as a bug"
+        )
     return delta
 
 
@@ -248,8 +257,11 @@ def _device_with(contract: Contract, index: int, base: bytes, where: str) -> nat
     """A fresh simulated device of this contract on which `base` is the active model."""
     model = contract.models[index]
     if not 1 <= len(base) <= model.slot_bytes:
-        raise Refusal(where, f"the base is {len(base)} bytes, a slot holds {model.slot_bytes}",
-                      "give the model that is on the device")
+        raise Refusal(
+            where,
+            f"the base is {len(base)} bytes, a slot holds {model.slot_bytes}",
+            "give the model that is on the device",
+        )
     # The device may be some updates past the model that its firmware was built with.
     on_device = replace(model, model_bytes=len(base), model_sha256=native.sha256(base))
     models = (*contract.models[:index], on_device, *contract.models[index + 1 :])
@@ -258,6 +270,9 @@ def _device_with(contract: Contract, index: int, base: bytes, where: str) -> nat
     device.factory(base)
     status = device.boot()
     if status is not Status.OK:
-        raise Refusal(where, f"the simulated device does not start: {STATUSES[status].text}",
-                      STATUSES[status].fix)
+        raise Refusal(
+            where,
+            f"the simulated device does not start: {STATUSES[status].text}",
+            STATUSES[status].fix,
+        )
     return device

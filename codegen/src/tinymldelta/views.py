@@ -142,15 +142,21 @@ def resolver_view(contract: Contract) -> ResolverView:
             methods.add(method)
         elif op.custom:
             if not re.fullmatch(r"[\x20-\x7e]+", op.name) or '"' in op.name or "\\" in op.name:
-                raise Refusal("operators", f"the custom operator {op.name!r} has no usable name",
-                              "rename it to letters, digits and _")
+                raise Refusal(
+                    "operators",
+                    f"the custom operator {op.name!r} has no usable name",
+                    "rename it to letters, digits and _",
+                )
             identifier = re.sub(r"\W", "_", op.name).lower()
             if any(c.function == f"tmd_custom_{identifier}" for c in customs.values()):
                 identifier += f"_{len(customs)}"
             customs[op.name] = CustomOperatorView(op.name, f"tmd_custom_{identifier}")
         else:
-            raise Refusal("operators", f"TensorFlow Lite Micro has no kernel for {op.name}",
-                          "use another operator in the model")
+            raise Refusal(
+                "operators",
+                f"TensorFlow Lite Micro has no kernel for {op.name}",
+                "use another operator in the model",
+            )
     return ResolverView(tuple(sorted(methods)), tuple(customs[n] for n in sorted(customs)))
 
 

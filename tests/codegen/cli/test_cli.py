@@ -24,7 +24,8 @@ def tmd() -> Tmd:
     def run(*arguments: object) -> Result:
         result = CliRunner().invoke(main, [str(a) for a in arguments])
         assert result.exception is None or isinstance(result.exception, SystemExit), (
-            result.exception)
+            result.exception
+        )
         return result
 
     return run
@@ -33,8 +34,18 @@ def tmd() -> Tmd:
 @pytest.fixture
 def contract(tmd: Tmd, digits: Path, tmp_path: Path) -> Path:
     out = tmp_path / "generated"
-    result = tmd("codegen", f"digits={digits / 'base.tflite'}", "--out", out, "--slot", 16384,
-                 "--erase", 8192, "--write", 16)
+    result = tmd(
+        "codegen",
+        f"digits={digits / 'base.tflite'}",
+        "--out",
+        out,
+        "--slot",
+        16384,
+        "--erase",
+        8192,
+        "--write",
+        16,
+    )
     assert result.exit_code == 0, result.output
     return out / "contract.json"
 
@@ -42,8 +53,9 @@ def contract(tmd: Tmd, digits: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def patch(tmd: Tmd, digits: Path, contract: Path, tmp_path: Path) -> Path:
     out = tmp_path / "p.tmd"
-    result = tmd("patch", digits / "base.tflite", digits / "target.tflite", "-o", out,
-                 "--contract", contract)
+    result = tmd(
+        "patch", digits / "base.tflite", digits / "target.tflite", "-o", out, "--contract", contract
+    )
     assert result.exit_code == 0, result.output
     return out
 
@@ -57,9 +69,21 @@ def flash(tmd: Tmd, digits: Path, contract: Path, tmp_path: Path) -> Path:
 
 
 def test_help_of_every_command_exits_0(tmd: Tmd) -> None:
-    for command in ((), ("inspect",), ("codegen",), ("patch",), ("check",), ("apply",), ("sim",),
-                    ("sim", "init"), ("sim", "update"), ("sim", "cut"), ("sim", "boot"),
-                    ("sim", "status"), ("sim", "read")):
+    for command in (
+        (),
+        ("inspect",),
+        ("codegen",),
+        ("patch",),
+        ("check",),
+        ("apply",),
+        ("sim",),
+        ("sim", "init"),
+        ("sim", "update"),
+        ("sim", "cut"),
+        ("sim", "boot"),
+        ("sim", "status"),
+        ("sim", "read"),
+    ):
         result = tmd(*command, "--help")
         assert result.exit_code == 0
         assert "Usage" in result.output
@@ -75,8 +99,17 @@ def test_wrong_calls_exit_2(tmd: Tmd, digits: Path, contract: Path, tmp_path: Pa
         ("patch", base, base, "-o", tmp_path / "x", "--unguarded", "--req-arena", "1"),
         ("patch", base, base, "-o", tmp_path / "x", "--model", "digits"),
         ("codegen", base, "--out", tmp_path / "o"),
-        ("codegen", f"a={base}", f"b={base}", "--out", tmp_path / "o", "--slot", 16384, "--arena",
-         "9000"),
+        (
+            "codegen",
+            f"a={base}",
+            f"b={base}",
+            "--out",
+            tmp_path / "o",
+            "--slot",
+            16384,
+            "--arena",
+            "9000",
+        ),
         ("codegen", f"a={base}", "--out", tmp_path / "o", "--slot", 16384, "--arena", "x"),
         ("sim", "update", tmp_path / "f", tmp_path / "p", "--piece", "0"),
     ):
@@ -88,8 +121,16 @@ def test_wrong_calls_exit_2(tmd: Tmd, digits: Path, contract: Path, tmp_path: Pa
 def test_codegen_says_what_fits_and_that_nothing_changed(
     tmd: Tmd, digits: Path, contract: Path
 ) -> None:
-    result = tmd("codegen", f"digits={digits / 'base.tflite'}", "--out", contract.parent, "--slot",
-                 16384, "--erase", 8192)
+    result = tmd(
+        "codegen",
+        f"digits={digits / 'base.tflite'}",
+        "--out",
+        contract.parent,
+        "--slot",
+        16384,
+        "--erase",
+        8192,
+    )
     assert result.exit_code == 0
     assert "nothing changed" in result.output
     assert "6,432" in result.output
@@ -114,8 +155,9 @@ def test_the_plain_python_reader_agrees(
 ) -> None:
     out = tmp_path / "p.tmd"
     base, target = digits / "base.tflite", digits / "target.tflite"
-    result = tmd("patch", base, target, "-o", out, "--contract", contract, "--algo", algo,
-                 "--merge-gap", gap)
+    result = tmd(
+        "patch", base, target, "-o", out, "--contract", contract, "--algo", algo, "--merge-gap", gap
+    )
     assert result.exit_code == 0, result.output
     accepts: Accepts = read_contract(contract).accepts(0)
     assert apply_patch(base.read_bytes(), out.read_bytes(), accepts).target == target.read_bytes()
@@ -126,8 +168,15 @@ def test_the_same_inputs_give_the_same_patch(
 ) -> None:
     again = tmp_path / "other" / "again.tmd"
     again.parent.mkdir()
-    tmd("patch", digits / "base.tflite", digits / "target.tflite", "-o", again, "--contract",
-        contract)
+    tmd(
+        "patch",
+        digits / "base.tflite",
+        digits / "target.tflite",
+        "-o",
+        again,
+        "--contract",
+        contract,
+    )
     assert again.read_bytes() == patch.read_bytes()
 
 
@@ -211,8 +260,11 @@ def test_apply_leaves_no_file_for_any_single_bit_flip_of_the_head_or_truncation(
     whole = patch.read_bytes()
     target = (digits / "target.tflite").read_bytes()
     damaged = [whole[:n] for n in range(0, len(whole), 97)] + [whole + b"\0"]
-    damaged += [bytes([*whole[:i], whole[i] ^ 1 << b, *whole[i + 1:]])
-                for i in range(0, 110, 3) for b in (0, 7)]
+    damaged += [
+        bytes([*whole[:i], whole[i] ^ 1 << b, *whole[i + 1 :]])
+        for i in range(0, 110, 3)
+        for b in (0, 7)
+    ]
     bad, out = tmp_path / "bad.tmd", tmp_path / "out"
     for data in damaged:
         bad.write_bytes(data)
@@ -238,8 +290,13 @@ def test_manual_metadata_makes_a_patch_for_any_binary(tmd: Tmd, tmp_path: Path) 
     result = tmd("patch", base, target, "-o", out, *some, "--io-hash", "77", "--algo", "crc32")
     assert result.exit_code == 0, result.output
     metadata = json.loads(tmd("inspect", out, "--json").stdout)["metadata"]
-    assert metadata == {"req_arena_bytes": 2048, "tflm_abi": 0x103, "opset_hash": 0x1234ABCD,
-                        "io_hash": 77, "vendor": []}
+    assert metadata == {
+        "req_arena_bytes": 2048,
+        "tflm_abi": 0x103,
+        "opset_hash": 0x1234ABCD,
+        "io_hash": 77,
+        "vendor": [],
+    }
     assert tmd("patch", base, target, "-o", out, "--unguarded", "--algo", "none").exit_code == 0
     applied = tmp_path / "out"
     assert tmd("apply", base, out, "-o", applied).exit_code == 0
@@ -254,11 +311,29 @@ def test_an_unguarded_patch_needs_a_firmware_that_takes_it(
     assert refused.exit_code == 1
     assert "UNGUARDED" in refused.stderr
     open_ = tmp_path / "open"
-    tmd("codegen", f"digits={base}", "--out", open_, "--slot", 16384, "--accept-unguarded",
-        "--accept-no-digest")
+    tmd(
+        "codegen",
+        f"digits={base}",
+        "--out",
+        open_,
+        "--slot",
+        16384,
+        "--accept-unguarded",
+        "--accept-no-digest",
+    )
     for algo in ("sha256", "none"):
-        taken = tmd("patch", base, target, "-o", out, "--unguarded", "--algo", algo, "--contract",
-                    open_ / "contract.json")
+        taken = tmd(
+            "patch",
+            base,
+            target,
+            "-o",
+            out,
+            "--unguarded",
+            "--algo",
+            algo,
+            "--contract",
+            open_ / "contract.json",
+        )
         assert taken.exit_code == 0, taken.output
         assert "WAIVED" in taken.output
 
@@ -276,7 +351,11 @@ def test_sim_update_switches_the_model(
     assert _state(tmd, flash)["active"]["slot"] == "slot 0"
     assert tmd("sim", "update", flash, patch, "--piece", "7").exit_code == 0
     state = _state(tmd, flash)
-    assert (state["active"]["slot"], state["record"], state["counts"]["illegal"]) == ("slot 1", 1, 0)
+    assert (state["active"]["slot"], state["record"], state["counts"]["illegal"]) == (
+        "slot 1",
+        1,
+        0,
+    )
     out = tmp_path / "model"
     assert tmd("sim", "read", flash, "-o", out).exit_code == 0
     assert out.read_bytes() == (digits / "target.tflite").read_bytes()
@@ -320,19 +399,42 @@ def test_sim_refuses_files_that_are_no_device(tmd: Tmd, other_files: list[Path])
             assert str(file) in result.stderr
 
 
-def test_every_kind_of_flash_takes_an_update(
-    tmd: Tmd, digits: Path, tmp_path: Path
-) -> None:
+def test_every_kind_of_flash_takes_an_update(tmd: Tmd, digits: Path, tmp_path: Path) -> None:
     base, target = digits / "base.tflite", digits / "target.tflite"
     for geometry in native.geometries():
         out = tmp_path / geometry.name
         slot = max(16384, geometry.erase_bytes)
-        assert tmd("codegen", f"m={base}", "--out", out, "--slot", slot, "--erase",
-                   geometry.erase_bytes, "--write", geometry.write_bytes).exit_code == 0
+        assert (
+            tmd(
+                "codegen",
+                f"m={base}",
+                "--out",
+                out,
+                "--slot",
+                slot,
+                "--erase",
+                geometry.erase_bytes,
+                "--write",
+                geometry.write_bytes,
+            ).exit_code
+            == 0
+        )
         contract, patch, flash = out / "contract.json", out / "p.tmd", out / "f.sim"
         assert tmd("patch", base, target, "-o", patch, "--contract", contract).exit_code == 0
-        assert tmd("sim", "init", flash, "--contract", contract, "--base", base, "--geometry",
-                   geometry.name).exit_code == 0
+        assert (
+            tmd(
+                "sim",
+                "init",
+                flash,
+                "--contract",
+                contract,
+                "--base",
+                base,
+                "--geometry",
+                geometry.name,
+            ).exit_code
+            == 0
+        )
         assert tmd("sim", "update", flash, patch).exit_code == 0
         state = _state(tmd, flash)
         assert state["active"]["slot"] == "slot 1", geometry
@@ -350,7 +452,16 @@ def test_every_named_fault_is_refused_at_the_command_line(
         assert result.exit_code in (0, 1), fault.name
         if result.exit_code == 0:
             # Without a contract only its part is not looked at.
-            assert fault.expected.name in ("OK", "UNGUARDED", "ARENA", "ABI", "OPERATORS", "IO",
-                                           "SLOT", "DIGEST_KIND", "FORMAT"), fault.name
+            assert fault.expected.name in (
+                "OK",
+                "UNGUARDED",
+                "ARENA",
+                "ABI",
+                "OPERATORS",
+                "IO",
+                "SLOT",
+                "DIGEST_KIND",
+                "FORMAT",
+            ), fault.name
             out.unlink()
         assert not out.exists()

@@ -17,8 +17,17 @@ def encode_case(base: bytes, patch: bytes, accepts: Accepts) -> tuple[bytes, Sta
     target = outcome.target if outcome.status is Status.OK and outcome.target else b""
     formats = sum(1 << f for f in accepts.formats)
     head = struct.pack(
-        "<i10I", outcome.status, len(base), len(patch), len(target), accepts.flags, formats,
-        accepts.tflm_abi, accepts.arena_bytes, accepts.opset_hash, accepts.io_hash,
+        "<i10I",
+        outcome.status,
+        len(base),
+        len(patch),
+        len(target),
+        accepts.flags,
+        formats,
+        accepts.tflm_abi,
+        accepts.arena_bytes,
+        accepts.opset_hash,
+        accepts.io_hash,
         accepts.slot_bytes,
     )
     return head + base + patch + target, outcome.status

@@ -1,4 +1,4 @@
-"""The C core against the plain Python reader: same status, same result, on random and hostile input.
+"""The C core against the plain Python reader: same status and result on random and hostile input.
 
 TMD_SEED changes what is generated; it is printed when a run fails. The C is built with
 AddressSanitizer and UndefinedBehaviorSanitizer.
@@ -29,11 +29,26 @@ SHARDS = 24
 
 # Each refusal of format 1's reader must really have been reached, this often at least.
 REACHED = {
-    Status.OK: 5000, Status.TRUNCATED: 500, Status.FORMAT: 200, Status.HEADER: 500,
-    Status.DIGEST_KIND: 200, Status.METADATA: 500, Status.TRAILING: 200, Status.UNGUARDED: 200,
-    Status.ARENA: 50, Status.ABI: 50, Status.OPERATORS: 50, Status.IO: 50, Status.SLOT: 50,
-    Status.BASE: 200, Status.CHUNK_ENCODING: 200, Status.CHUNK_ORDER: 200,
-    Status.CHUNK_BOUNDS: 200, Status.CHUNK_CRC: 200, Status.GAP: 50, Status.TARGET: 200,
+    Status.OK: 5000,
+    Status.TRUNCATED: 500,
+    Status.FORMAT: 200,
+    Status.HEADER: 500,
+    Status.DIGEST_KIND: 200,
+    Status.METADATA: 500,
+    Status.TRAILING: 200,
+    Status.UNGUARDED: 200,
+    Status.ARENA: 50,
+    Status.ABI: 50,
+    Status.OPERATORS: 50,
+    Status.IO: 50,
+    Status.SLOT: 50,
+    Status.BASE: 200,
+    Status.CHUNK_ENCODING: 200,
+    Status.CHUNK_ORDER: 200,
+    Status.CHUNK_BOUNDS: 200,
+    Status.CHUNK_CRC: 200,
+    Status.GAP: 50,
+    Status.TARGET: 200,
 }
 
 
@@ -95,9 +110,7 @@ def _generate_and_run(number: int, folder: Path, program: Path) -> tuple[Counter
     return seen, printed
 
 
-def test_same_status_and_result_on_random_and_mutated_patches(
-    replay: Path, tmp_path: Path
-) -> None:
+def test_same_status_and_result_on_random_and_mutated_patches(replay: Path, tmp_path: Path) -> None:
     seen: Counter[Status] = Counter()
     ran = 0
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
@@ -131,8 +144,11 @@ def test_every_named_fault_is_refused_with_every_flash_byte_unchanged(
 def test_replay_notices_a_wrong_expectation(replay: Path, tmp_path: Path) -> None:
     """The judge itself: a case whose expected status or target is wrong must fail."""
     rng = random.Random(1)
-    case = next(c for c in iter(lambda: random_case(rng), None)
-                if encode_case(c.base, c.patch, c.accepts)[1] is Status.OK)
+    case = next(
+        c
+        for c in iter(lambda: random_case(rng), None)
+        if encode_case(c.base, c.patch, c.accepts)[1] is Status.OK
+    )
     good, _ = encode_case(case.base, case.patch, case.accepts)
     wrong_status = b"\xff\xff\xff\xff" + good[4:]
     wrong_target = good[:-1] + bytes((good[-1] ^ 1,))

@@ -84,7 +84,10 @@ def test_a_measured_arena_need_is_kept_with_its_origin(digits: Path) -> None:
     limits = replace(LIMITS, arena_need={"app": 3000}, arena_bytes={"app": 4000})
     (model,) = model_contracts([source(digits / "base.tflite")], limits).models
     assert (model.arena_bytes, model.arena_need.bytes, model.arena_need.origin) == (
-        4000, 3000, "given")
+        4000,
+        3000,
+        "given",
+    )
 
 
 def _all_paths(value: object, path: tuple[object, ...] = ()) -> list[tuple[object, ...]]:

@@ -29,8 +29,13 @@ def test_two_folders_get_the_same_bytes(models: list[ModelSource], tmp_path: Pat
     generate(models, LIMITS, tmp_path / "c")
     names = sorted(p.name for p in (tmp_path / "c").iterdir())
     assert names == [
-        "contract.json", "tmd_contract.h", "tmd_model_digits.c", "tmd_model_digits.h",
-        "tmd_model_sst.c", "tmd_model_sst.h", "tmd_op_resolver.h",
+        "contract.json",
+        "tmd_contract.h",
+        "tmd_model_digits.c",
+        "tmd_model_digits.h",
+        "tmd_model_sst.c",
+        "tmd_model_sst.h",
+        "tmd_op_resolver.h",
     ]
     for name in names:
         content = (tmp_path / "c" / name).read_bytes()
@@ -48,9 +53,7 @@ def test_only_what_changed_is_written(models: list[ModelSource], tmp_path: Path)
     assert sorted(written) == ["contract.json", "tmd_contract.h"]
 
 
-def test_a_refused_model_leaves_the_folder_alone(
-    models: list[ModelSource], tmp_path: Path
-) -> None:
+def test_a_refused_model_leaves_the_folder_alone(models: list[ModelSource], tmp_path: Path) -> None:
     bad = ModelSource("bad", b"not a model", "bad.tflite")
     with pytest.raises(Refusal):
         generate([*models, bad], LIMITS, tmp_path / "out")
@@ -80,31 +83,55 @@ def test_header_and_model_compile_and_say_what_the_contract_says(
     (tmp_path / "main.c").write_text(USER_C)
     program = tmp_path / "main"
     subprocess.run(
-        ["cc", "-std=c11", *STRICT, f"-I{root / 'zephyr_module' / 'include'}",
-         f"-I{tmp_path}", str(tmp_path / "main.c"), str(tmp_path / "tmd_model_digits.c"),
-         "-o", str(program)],
+        [
+            "cc",
+            "-std=c11",
+            *STRICT,
+            f"-I{root / 'zephyr_module' / 'include'}",
+            f"-I{tmp_path}",
+            str(tmp_path / "main.c"),
+            str(tmp_path / "tmd_model_digits.c"),
+            "-o",
+            str(program),
+        ],
         check=True,
     )
     printed = subprocess.run([program], check=True, capture_output=True, text=True).stdout.split()
     model = contract.models[0]
     sha = model.model_sha256
     assert printed == [
-        "digits", str(model.model_bytes), str(model.model_bytes), "0", f"{sha[0]:02x}{sha[31]:02x}",
-        "2", "8192",
+        "digits",
+        str(model.model_bytes),
+        str(model.model_bytes),
+        "0",
+        f"{sha[0]:02x}{sha[31]:02x}",
+        "2",
+        "8192",
     ]
 
 
-def test_header_compiles_as_cpp17(
-    root: Path, models: list[ModelSource], tmp_path: Path
-) -> None:
+def test_header_compiles_as_cpp17(root: Path, models: list[ModelSource], tmp_path: Path) -> None:
     if shutil.which("c++") is None:
         pytest.skip("no C++ compiler: apt install g++")
     generate(models, LIMITS, tmp_path)
     user = tmp_path / "user.cpp"
-    user.write_text('#include "tmd_contract.h"\n#include "tmd_model_sst.h"\n'
-                    "unsigned f() { return tmd_contract.models_n + tmd_model_sst[0]; }\n")
-    subprocess.run(["c++", "-std=c++17", *STRICT, f"-I{root / 'zephyr_module' / 'include'}",
-                    "-c", str(user), "-o", str(tmp_path / "user.o")], check=True)
+    user.write_text(
+        '#include "tmd_contract.h"\n#include "tmd_model_sst.h"\n'
+        "unsigned f() { return tmd_contract.models_n + tmd_model_sst[0]; }\n"
+    )
+    subprocess.run(
+        [
+            "c++",
+            "-std=c++17",
+            *STRICT,
+            f"-I{root / 'zephyr_module' / 'include'}",
+            "-c",
+            str(user),
+            "-o",
+            str(tmp_path / "user.o"),
+        ],
+        check=True,
+    )
 
 
 def test_header_of_another_wire_version_does_not_compile(
@@ -114,8 +141,20 @@ def test_header_of_another_wire_version_does_not_compile(
     header = tmp_path / "tmd_contract.h"
     header.write_text(header.read_text().replace("TMD_WIRE_VERSION != 1", "TMD_WIRE_VERSION != 2"))
     result = subprocess.run(
-        ["cc", "-std=c11", f"-I{root / 'zephyr_module' / 'include'}", "-x", "c", "-c", str(header),
-         "-o", "/dev/null"], capture_output=True, text=True)
+        [
+            "cc",
+            "-std=c11",
+            f"-I{root / 'zephyr_module' / 'include'}",
+            "-x",
+            "c",
+            "-c",
+            str(header),
+            "-o",
+            "/dev/null",
+        ],
+        capture_output=True,
+        text=True,
+    )
     assert result.returncode != 0
     assert "generate it again" in result.stderr
 
@@ -126,8 +165,11 @@ def test_resolver_registers_exactly_the_operators(
     contract, _ = generate(models, LIMITS, tmp_path)
     text = (tmp_path / "tmd_op_resolver.h").read_text()
     wanted = {resolver_method(op.name, custom=False) for op in contract.operators}
-    registered = {line.split("resolver.")[1].split("(")[0]
-                  for line in text.splitlines() if "resolver.Add" in line}
+    registered = {
+        line.split("resolver.")[1].split("(")[0]
+        for line in text.splitlines()
+        if "resolver.Add" in line
+    }
     assert registered == wanted
     assert f"MicroMutableOpResolver<{len(wanted)}>" in text
 
@@ -137,7 +179,8 @@ FAKE_TFLM = """
 #pragma once
 struct TFLMRegistration {};
 enum TfLiteStatus { kTfLiteOk, kTfLiteError };
-#define TF_LITE_ENSURE_STATUS(a) do { TfLiteStatus s = (a); if (s != kTfLiteOk) return s; } while (0)
+#define TF_LITE_ENSURE_STATUS(a) \\
+    do { TfLiteStatus s = (a); if (s != kTfLiteOk) return s; } while (0)
 namespace tflite { template <unsigned N> struct MicroMutableOpResolver {
 TfLiteStatus AddCustom(const char *, const TFLMRegistration *) { return kTfLiteOk; }
 %s
@@ -157,10 +200,23 @@ def test_resolver_with_custom_operators_compiles(tmp_path: Path) -> None:
         FAKE_TFLM % "\n".join(f"TfLiteStatus {m}() {{ return kTfLiteOk; }}" for m in methods)
     )
     user = tmp_path / "user.cpp"
-    user.write_text('#include "tmd_op_resolver.h"\n'
-                    "TfLiteStatus f(tmd::OpResolver &r) { return tmd::RegisterOperators(r); }\n")
-    subprocess.run(["c++", "-std=c++17", *STRICT, f"-I{tmp_path}", "-c", str(user), "-o",
-                    str(tmp_path / "user.o")], check=True)
+    user.write_text(
+        '#include "tmd_op_resolver.h"\n'
+        "TfLiteStatus f(tmd::OpResolver &r) { return tmd::RegisterOperators(r); }\n"
+    )
+    subprocess.run(
+        [
+            "c++",
+            "-std=c++17",
+            *STRICT,
+            f"-I{tmp_path}",
+            "-c",
+            str(user),
+            "-o",
+            str(tmp_path / "user.o"),
+        ],
+        check=True,
+    )
     text = (tmp_path / "tmd_op_resolver.h").read_text()
     assert "resolver.AddWindow()" in text
     assert 'AddCustom("my op*/", tmd_custom_my_op__())' in text
@@ -170,4 +226,5 @@ def test_an_operator_without_a_kernel_is_refused() -> None:
     assert resolver_method("CONV_3D", custom=False) is None
     assert resolver_method("CONV_2D", custom=False) == "AddConv2D"
     assert resolver_method("UNIDIRECTIONAL_SEQUENCE_LSTM", custom=False) == (
-        "AddUnidirectionalSequenceLSTM")
+        "AddUnidirectionalSequenceLSTM"
+    )

@@ -31,8 +31,10 @@ def hashes(spec: ModelSpec) -> tuple[int, int]:
 
 
 def test_hashes_are_those_of_the_specification() -> None:
-    operators = sorted(struct.pack("<IIH", CODES[n], v, 0) for n, v in (
-        ("CONV_2D", 3), ("RESHAPE", 1), ("FULLY_CONNECTED", 4), ("SOFTMAX", 2)))
+    operators = sorted(
+        struct.pack("<IIH", CODES[n], v, 0)
+        for n, v in (("CONV_2D", 3), ("RESHAPE", 1), ("FULLY_CONNECTED", 4), ("SOFTMAX", 2))
+    )
     tensor_in = struct.pack("<BB4iiIfIq", 9, 4, 1, 4, 4, 1, 0, 1, 0.5, 1, -128)
     tensor_out = struct.pack("<BB2iiIfIq", 9, 2, 1, 4, 0, 1, 1 / 256, 1, -128)
     io = b"\x01\0" + tensor_in + b"\x01\0" + tensor_out
@@ -54,9 +56,12 @@ OPERATOR_CHANGES = {
     "a custom operator": with_operator(default_spec(), "mine"),
 }
 IO_CHANGES = {
-    **{f"dimension {i} of the input": with_tensor(
-        default_spec(), 0, shape=tuple(7 if j == i else d for j, d in enumerate((1, 4, 4, 1))))
-       for i in range(4)},
+    **{
+        f"dimension {i} of the input": with_tensor(
+            default_spec(), 0, shape=tuple(7 if j == i else d for j, d in enumerate((1, 4, 4, 1)))
+        )
+        for i in range(4)
+    },
     "rank of the input": with_tensor(default_spec(), 0, shape=(1, 16)),
     "input element type": with_tensor(default_spec(), 0, type=3),
     "output element type": with_tensor(default_spec(), 8, type=3),

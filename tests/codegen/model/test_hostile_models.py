@@ -48,13 +48,17 @@ FAULTS: dict[str, tuple[Make, str]] = {
     "variant tensor": (lambda s: with_tensor(s, 3, type=tflite.TensorType.VARIANT), "VARIANT"),
     "unknown element type": (lambda s: with_tensor(s, 3, type=99), "element type 99"),
     "custom operator without a name": (
-        lambda s: with_operator(s, "CUSTOM"), "custom operator 4 has no name"),
+        lambda s: with_operator(s, "CUSTOM"),
+        "custom operator 4 has no name",
+    ),
     "external buffer": (lambda s: with_tensor(s, 3, external=True), "outside the flatbuffer"),
     "sparse tensor": (lambda s: with_tensor(s, 6, sparse=True), "is sparse"),
     "wrong file identifier": (lambda s: replace(s, identifier=b"TFL2"), "not a TFLite model"),
     "wrong schema version": (lambda s: replace(s, version=4), "schema version 4"),
     "operator code unknown to the schema": (
-        lambda s: _operator(s, 0, legacy_code=-5, name="CONV_2D", version=0), "version 0"),
+        lambda s: _operator(s, 0, legacy_code=-5, name="CONV_2D", version=0),
+        "version 0",
+    ),
     "opcode index out of range": (lambda s: _nodes(s, 0, operator=4), "operator 4 of 4"),
     "input index out of range": (lambda s: _nodes(s, 0, inputs=(9,)), "tensor 9 of 9"),
     "input index negative": (lambda s: _nodes(s, 0, inputs=(-2,)), "tensor -2"),
@@ -69,12 +73,18 @@ FAULTS: dict[str, tuple[Make, str]] = {
     "too many dimensions": (lambda s: with_tensor(s, 3, shape=(1,) * 256), "256 dimensions"),
     "empty input": (lambda s: with_tensor(s, 0, shape=(1, 0)), "empty shape"),
     "scales that fit no dimension": (
-        lambda s: with_tensor(s, 6, scale=(1.0, 2.0, 3.0), zero_point=(0, 0, 0)), "3 scales"),
+        lambda s: with_tensor(s, 6, scale=(1.0, 2.0, 3.0), zero_point=(0, 0, 0)),
+        "3 scales",
+    ),
     "zero points that do not match": (
-        lambda s: with_tensor(s, 1, zero_point=(0, 0, 0)), "2 scales and 3 zero points"),
+        lambda s: with_tensor(s, 1, zero_point=(0, 0, 0)),
+        "2 scales and 3 zero points",
+    ),
     "zero points without scales": (lambda s: with_tensor(s, 1, scale=()), "0 scales and 2 zero"),
     "zero point without scale": (
-        lambda s: with_tensor(s, 0, scale=(), zero_point=(1,)), "no scale"),
+        lambda s: with_tensor(s, 0, scale=(), zero_point=(1,)),
+        "no scale",
+    ),
     "scale not a number": (lambda s: with_tensor(s, 6, scale=(float("nan"),)), "finite"),
     "negative scale of an input": (lambda s: with_tensor(s, 0, scale=(-1.0,)), "not positive"),
 }

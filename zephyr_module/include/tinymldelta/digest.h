@@ -33,20 +33,21 @@ void tmd_sha256_init(struct tmd_sha256 *sha);
 void tmd_sha256_update(struct tmd_sha256 *sha, const void *data, size_t bytes);
 void tmd_sha256_final(struct tmd_sha256 *sha, uint8_t out[32]);
 
-/* Both digests at once: the patch may carry either, the record always holds the SHA-256. */
+/* The digest that a patch carries (TMD_DIGEST_*), and SHA-256, which the record always holds. */
 struct tmd_fingerprint {
-	uint32_t crc;
+	uint8_t kind;
+	uint32_t crc; /* with kind CRC32 */
 	struct tmd_sha256 sha;
 };
 
-void tmd_fingerprint_init(struct tmd_fingerprint *print);
+void tmd_fingerprint_init(struct tmd_fingerprint *print, uint8_t kind);
 void tmd_fingerprint_update(struct tmd_fingerprint *print, const void *data, size_t bytes);
 
 /*
- * Finish, leave the SHA-256 in `sha256`, and tell whether `digest` of kind `kind` (TMD_DIGEST_*) is
- * that of the data. Kind NONE always is; an unknown kind never is.
+ * Finish, leave the SHA-256 in `sha256`, and tell whether `digest` is that of the data. With kind
+ * NONE it always is, with an unknown kind never.
  */
-bool tmd_fingerprint_matches(struct tmd_fingerprint *print, uint8_t kind, const uint8_t digest[32],
+bool tmd_fingerprint_matches(struct tmd_fingerprint *print, const uint8_t digest[32],
 			     uint8_t sha256[32]);
 
 #if defined(__cplusplus) && !defined(TMD_CDEF)

@@ -33,17 +33,14 @@ extern "C" {
 struct tmd_patch_info {
 	uint32_t base_bytes;
 	uint32_t target_bytes;
-	uint8_t base_digest[32];   /* the first bytes of it, as digest_kind says */
-	uint8_t target_digest[32]; /* likewise */
-	uint32_t arena_bytes;      /* valid if bit TMD_RULE_ARENA of `present` is set, and so on */
-	uint32_t tflm_abi;
-	uint32_t opset_hash;
-	uint32_t io_hash;
+	uint32_t value[TMD_TLVS_N]; /* by rule; valid if that bit of `present` is set */
 	uint16_t chunks_n;
 	uint16_t meta_bytes;
 	uint8_t format;
-	uint8_t digest_kind; /* TMD_DIGEST_* */
-	uint8_t present;     /* bit r is set if the patch carries the TLV that rule r reads */
+	uint8_t digest_kind;       /* TMD_DIGEST_* */
+	uint8_t present;           /* bit r is set if the patch carries the TLV that rule r reads */
+	uint8_t base_digest[32];   /* the first bytes of it, as digest_kind says */
+	uint8_t target_digest[32]; /* likewise */
 };
 
 /* Decoder of format 1. Private to core/format1.c. */
@@ -59,13 +56,13 @@ struct tmd_f1 {
 	uint8_t value_left;
 	uint8_t encoding;
 	uint8_t has_crc;
-	uint8_t scratch[TMD_F1_HEADER_SIZE];
 };
 
 struct tmd_patch {
-	struct tmd_patch_info info;
-	uint8_t head_complete;
 	struct tmd_f1 f1;
+	uint8_t head_complete;
+	struct tmd_patch_info info;
+	uint8_t scratch[TMD_F1_HEADER_SIZE]; /* what has come of a header */
 };
 
 /* What a decoder needs from its surroundings. The functions return a status. */

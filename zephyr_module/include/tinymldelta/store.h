@@ -45,8 +45,8 @@ struct tmd_active {
 struct tmd_store {
 	const struct tmd_store_config *config;
 	struct tmd_active active;
-	uint32_t sequence;             /* of the newest record */
-	uint32_t newest;               /* its offset in the record region; UINT32_MAX: no record */
+	uint32_t sequence;             /* the highest number that a record has, or may have */
+	uint32_t newest;               /* offset of the record of the active model; UINT32_MAX: none */
 	uint8_t buf[TMD_WRITE_BUFFER]; /* shared by reading, gathering and records */
 };
 

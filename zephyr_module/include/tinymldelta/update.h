@@ -28,19 +28,21 @@
 extern "C" {
 #endif
 
+/* What is used at every byte stands first: a Cortex-M reaches it with the short instructions. */
 struct tmd_update {
 	struct tmd_store *store;
-	struct tmd_patch patch;
-	struct tmd_fingerprint print; /* of what a pass without writing would have written */
-	uint32_t position;            /* bytes of the target so far */
-	uint32_t unit_end;            /* where the slot's current erase unit ends */
-	uint32_t unit;                /* its number in the slot */
-	uint16_t fill;                /* bytes gathered in store->buf */
-	int16_t status;               /* the first error */
+	const struct tmd_region *region; /* the slot that is written */
+	uint32_t position;               /* bytes of the target so far */
+	uint32_t unit_end;               /* where the slot's current erase unit ends */
+	uint32_t unit;                   /* its number in the slot */
+	int status;                      /* the first error */
+	uint16_t fill;                   /* bytes gathered in store->buf */
+	uint8_t slot;                    /* number of the slot that is written */
 	uint8_t step;
 	uint8_t pass;
-	uint8_t slot;                        /* the one that is written */
 	uint8_t changed[TMD_PAGES_MAX / 8u]; /* bit n: erase unit n of the slot must be written */
+	struct tmd_patch patch;
+	struct tmd_fingerprint print; /* of the base, then of the target */
 };
 
 /* A patch that can be read at any offset. read returns 0, or any other value on failure. */

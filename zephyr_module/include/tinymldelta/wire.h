@@ -69,16 +69,18 @@
 
 /* Metadata TLVs: tag, and the one length that each value may have. */
 #define TMD_TLV_REQ_ARENA_BYTES 0x01u /* tensor arena that the target needs, in bytes */
-#define TMD_TLV_REQ_ARENA_BYTES_SIZE 4u
 #define TMD_TLV_TFLM_ABI 0x02u /* kernel build (high byte) and TFLite schema version (low byte) */
-#define TMD_TLV_TFLM_ABI_SIZE 2u
 #define TMD_TLV_OPSET_HASH 0x03u /* hash of the operators that the target uses, with versions */
-#define TMD_TLV_OPSET_HASH_SIZE 4u
 #define TMD_TLV_IO_HASH 0x04u /* hash of the target's input and output tensors */
-#define TMD_TLV_IO_HASH_SIZE 4u
+#define TMD_TLVS_N 4u /* their tags are 1 to this */
+/* The one length of each value, by tag - 1. */
+#define TMD_TLV_SIZES {4u, 2u, 4u, 4u}
 #define TMD_TLV_VENDOR_FIRST 0x80u /* from here up: ignored by the core */
 
-/* The guardrails, in the order in which they are evaluated. */
+/*
+ * The guardrails, in the order in which they are evaluated. Rule r reads the TLV with tag r + 1, and
+ * refuses with TMD_ERR_ARENA - r.
+ */
 enum tmd_rule {
 	TMD_RULE_ARENA = 0, /* the arena that the target needs is at most the arena of the firmware */
 	TMD_RULE_ABI = 1, /* kernel build and schema version are those of the firmware */

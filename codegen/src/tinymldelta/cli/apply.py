@@ -29,7 +29,11 @@ from tinymldelta.patching import apply_patch
 @JSON_OPTION
 @refusals_exit_1
 def apply(
-    base: Path, patch: Path, out: Path, contract_path: Path | None, model_name: str | None,
+    base: Path,
+    patch: Path,
+    out: Path,
+    contract_path: Path | None,
+    model_name: str | None,
     as_json: bool,
 ) -> None:
     """Apply PATCH to BASE as a device does.

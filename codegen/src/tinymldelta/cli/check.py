@@ -27,8 +27,13 @@ def _as_json(result: CheckResult) -> dict[str, object]:
         "text": STATUSES[result.status].text,
         "base_checked": result.applied,
         "rules": [
-            {"rule": r.rule.name, "verdict": r.verdict.name, "need": r.need, "have": r.have,
-             "explain": explain(r)}
+            {
+                "rule": r.rule.name,
+                "verdict": r.verdict.name,
+                "need": r.need,
+                "have": r.have,
+                "explain": explain(r),
+            }
             for r in result.rules
         ],
     }
@@ -36,8 +41,14 @@ def _as_json(result: CheckResult) -> dict[str, object]:
 
 @click.command()
 @click.argument("patch", type=FILE)
-@click.option("--contract", "contract_path", type=FILE, metavar="C", required=True,
-              help="contract.json of the firmware.")
+@click.option(
+    "--contract",
+    "contract_path",
+    type=FILE,
+    metavar="C",
+    required=True,
+    help="contract.json of the firmware.",
+)
 @click.option("--base", type=FILE, help="The model on the device; then the body is checked too.")
 @MODEL_OPTION
 @JSON_OPTION
@@ -57,8 +68,11 @@ def check(
         for r in result.rules:
             click.echo(f"{r.verdict.name:7} {r.rule.name:9} {explain(r)}")
         if result.status is Status.OK:
-            checked = "base and body checked" if result.applied else (
-                "base and body not checked: give --base")
+            checked = (
+                "base and body checked"
+                if result.applied
+                else ("base and body not checked: give --base")
+            )
             click.echo(f"TAKEN   {patch} ({checked})")
     if result.status is not Status.OK:
         fix = f" ({text.fix})" if text.fix else ""

@@ -42,8 +42,7 @@ def _per_model(option: str, values: tuple[str, ...], names: list[str]) -> dict[s
         name, sep, number = value.rpartition("=")
         if not sep:
             if len(names) != 1:
-                raise click.BadParameter(f"with several models say NAME={value}",
-                                         param_hint=option)
+                raise click.BadParameter(f"with several models say NAME={value}", param_hint=option)
             name = names[0]
         if name in result:
             raise click.BadParameter(f"{name} is given twice", param_hint=option)
@@ -52,41 +51,96 @@ def _per_model(option: str, values: tuple[str, ...], names: list[str]) -> dict[s
 
 
 def _print_budget(contract: Contract) -> None:
-    t = table("model", "bytes", "slot", "used", "arena need", "arena", "origin",
-              right=(1, 2, 3, 4, 5))
+    t = table(
+        "model", "bytes", "slot", "used", "arena need", "arena", "origin", right=(1, 2, 3, 4, 5)
+    )
     for m in contract.models:
-        t.add_row(m.name, f"{m.model_bytes:,}", f"{m.slot_bytes:,}",
-                  f"{m.model_bytes / m.slot_bytes:.0%}", f"{m.arena_need.bytes:,}",
-                  f"{m.arena_bytes:,}", m.arena_need.origin)
+        t.add_row(
+            m.name,
+            f"{m.model_bytes:,}",
+            f"{m.slot_bytes:,}",
+            f"{m.model_bytes / m.slot_bytes:.0%}",
+            f"{m.arena_need.bytes:,}",
+            f"{m.arena_bytes:,}",
+            m.arena_need.origin,
+        )
     console().print(t)
 
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, metavar="[NAME=]MODEL...")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True,
-              metavar="DIR", help="Folder for the generated files.")
-@click.option("--slot", type=Number(wire.MODEL_MAX), required=True, metavar="BYTES",
-              help="Bytes that a slot holds for a model.")
-@click.option("--erase", type=Number(wire.MODEL_MAX), default=4096, show_default=True,
-              metavar="BYTES", help="The largest erase unit of the slots.")
-@click.option("--write", type=Number(wire.WRITE_UNIT_MAX), default=16, show_default=True,
-              metavar="BYTES", help="The flash's write unit.")
-@click.option("--arena", multiple=True, metavar="[NAME=]BYTES",
-              help="Tensor arena that the firmware reserves. Without it: what the model needs.")
-@click.option("--arena-need", multiple=True, metavar="[NAME=]BYTES",
-              help="What the model needs of it, if you measured it; else it is estimated.")
-@click.option("--kernel-build", type=Number(255), default=0, show_default=True, metavar="N",
-              help="Your number for this build of the kernels; patches are made for one.")
-@click.option("--accept-unguarded", is_flag=True,
-              help="Let the device take patches without guardrail metadata.")
-@click.option("--accept-no-digest", is_flag=True,
-              help="Let the device take patches without digests.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="Folder for the generated files.",
+)
+@click.option(
+    "--slot",
+    type=Number(wire.MODEL_MAX),
+    required=True,
+    metavar="BYTES",
+    help="Bytes that a slot holds for a model.",
+)
+@click.option(
+    "--erase",
+    type=Number(wire.MODEL_MAX),
+    default=4096,
+    show_default=True,
+    metavar="BYTES",
+    help="The largest erase unit of the slots.",
+)
+@click.option(
+    "--write",
+    type=Number(wire.WRITE_UNIT_MAX),
+    default=16,
+    show_default=True,
+    metavar="BYTES",
+    help="The flash's write unit.",
+)
+@click.option(
+    "--arena",
+    multiple=True,
+    metavar="[NAME=]BYTES",
+    help="Tensor arena that the firmware reserves. Without it: what the model needs.",
+)
+@click.option(
+    "--arena-need",
+    multiple=True,
+    metavar="[NAME=]BYTES",
+    help="What the model needs of it, if you measured it; else it is estimated.",
+)
+@click.option(
+    "--kernel-build",
+    type=Number(255),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Your number for this build of the kernels; patches are made for one.",
+)
+@click.option(
+    "--accept-unguarded",
+    is_flag=True,
+    help="Let the device take patches without guardrail metadata.",
+)
+@click.option(
+    "--accept-no-digest", is_flag=True, help="Let the device take patches without digests."
+)
 @JSON_OPTION
 @refusals_exit_1
 def codegen(
-    models: tuple[str, ...], out: Path, slot: int, erase: int, write: int,
-    arena: tuple[str, ...], arena_need: tuple[str, ...], kernel_build: int,
-    accept_unguarded: bool, accept_no_digest: bool, as_json: bool,
+    models: tuple[str, ...],
+    out: Path,
+    slot: int,
+    erase: int,
+    write: int,
+    arena: tuple[str, ...],
+    arena_need: tuple[str, ...],
+    kernel_build: int,
+    accept_unguarded: bool,
+    accept_no_digest: bool,
+    as_json: bool,
 ) -> None:
     """Write contract.json, guardrail header, op resolver and model arrays for a firmware.
 
@@ -111,5 +165,3 @@ def codegen(
         return
     _print_budget(contract)
     click.echo(f"{out}: {'wrote ' + ', '.join(written) if written else 'nothing changed'}")
-
-

@@ -27,10 +27,12 @@ T = TypeVar("T")
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print the same for machines.")
-CONTRACT_OPTION = click.option("--contract", "contract_path", type=FILE, metavar="C",
-                               help="contract.json of the firmware.")
-MODEL_OPTION = click.option("--model", "model_name", metavar="NAME",
-                            help="Which model of the contract, if it has several.")
+CONTRACT_OPTION = click.option(
+    "--contract", "contract_path", type=FILE, metavar="C", help="contract.json of the firmware."
+)
+MODEL_OPTION = click.option(
+    "--model", "model_name", metavar="NAME", help="Which model of the contract, if it has several."
+)
 
 
 def console() -> Console:
@@ -62,8 +64,9 @@ def write_output(path: Path, data: bytes) -> None:
     try:
         write_atomically(path, data)
     except OSError as error:
-        raise Refusal(str(path), f"cannot be written: {error.strerror}", "check the folder") \
-            from error
+        raise Refusal(
+            str(path), f"cannot be written: {error.strerror}", "check the folder"
+        ) from error
 
 
 def load_contract(path: Path | None, model_name: str | None) -> tuple[Contract | None, int]:
@@ -79,8 +82,16 @@ def load_contract(path: Path | None, model_name: str | None) -> tuple[Contract |
 def fail(refusal: Refusal, as_json: bool) -> NoReturn:
     if as_json:
         status = refusal.status.name if isinstance(refusal, PatchRefused) else None
-        print_json({"refused": {"where": refusal.where, "what": refusal.what, "fix": refusal.fix,
-                                "status": status}})
+        print_json(
+            {
+                "refused": {
+                    "where": refusal.where,
+                    "what": refusal.what,
+                    "fix": refusal.fix,
+                    "status": status,
+                }
+            }
+        )
     click.echo(f"tmd: {refusal}", err=True)
     sys.exit(1)
 

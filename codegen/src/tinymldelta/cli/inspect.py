@@ -116,14 +116,25 @@ def _print_patch(patch: Patch, total: int, where: str) -> None:
     size = wire.DIGEST_SIZE[header.digest_kind]
     t = table("", "value", title=f"patch {where}")
     t.add_row("format", str(header.version))
-    t.add_row("base", f"{header.base_bytes:,} bytes, {header.digest_kind.name} "
-                      f"{header.base_digest[:size].hex() or '-'}")
-    t.add_row("target", f"{header.target_bytes:,} bytes, {header.digest_kind.name} "
-                        f"{header.target_digest[:size].hex() or '-'}")
+    t.add_row(
+        "base",
+        f"{header.base_bytes:,} bytes, {header.digest_kind.name} "
+        f"{header.base_digest[:size].hex() or '-'}",
+    )
+    t.add_row(
+        "target",
+        f"{header.target_bytes:,} bytes, {header.digest_kind.name} "
+        f"{header.target_digest[:size].hex() or '-'}",
+    )
     for tag in wire.Tlv:
         value = metadata.value(tag)
-        text = "missing" if value is None else str(value) if tag is wire.Tlv.REQ_ARENA_BYTES else (
-            f"{value:#x}")
+        text = (
+            "missing"
+            if value is None
+            else str(value)
+            if tag is wire.Tlv.REQ_ARENA_BYTES
+            else (f"{value:#x}")
+        )
         t.add_row(tag.name, text)
     for vendor_tag, vendor_value in metadata.vendor:
         t.add_row(f"vendor {vendor_tag:#04x}", vendor_value.hex() or "empty")
@@ -141,8 +152,13 @@ def _contract_json(contract: Contract) -> dict[str, Any]:
         "tflm_abi": contract.tflm_abi,
         "operators": [f"{op.name} v{op.version}" for op in contract.operators],
         "models": [
-            {"name": m.name, "arena_bytes": m.arena_bytes, "slot_bytes": m.slot_bytes,
-             "model_bytes": m.model_bytes, "model_sha256": m.model_sha256.hex()}
+            {
+                "name": m.name,
+                "arena_bytes": m.arena_bytes,
+                "slot_bytes": m.slot_bytes,
+                "model_bytes": m.model_bytes,
+                "model_sha256": m.model_sha256.hex(),
+            }
             for m in contract.models
         ],
     }
@@ -153,12 +169,16 @@ def _print_contract(contract: Contract, where: str) -> None:
     t.add_row("patch formats", ", ".join(map(str, contract.formats)))
     t.add_row("TFLM ABI", f"{contract.tflm_abi:#06x}")
     t.add_row("unguarded patches", "taken" if contract.accept & wire.ACCEPT_UNGUARDED else "no")
-    t.add_row("patches without digest", "taken" if contract.accept & wire.ACCEPT_NO_DIGEST else "no")
+    t.add_row(
+        "patches without digest", "taken" if contract.accept & wire.ACCEPT_NO_DIGEST else "no"
+    )
     t.add_row("erase / write unit", f"{contract.erase_bytes:,} / {contract.write_bytes} bytes")
     t.add_row("operators", ", ".join(f"{op.name} v{op.version}" for op in contract.operators))
     for m in contract.models:
-        t.add_row(f"model {m.name}", f"{m.model_bytes:,} bytes in a slot of {m.slot_bytes:,}, "
-                                     f"arena {m.arena_bytes:,}")
+        t.add_row(
+            f"model {m.name}",
+            f"{m.model_bytes:,} bytes in a slot of {m.slot_bytes:,}, arena {m.arena_bytes:,}",
+        )
     console().print(t)
 
 
@@ -192,5 +212,6 @@ def inspect(file: Path, as_json: bool) -> None:
         else:
             _print_patch(patch, len(data), where)
     else:
-        raise Refusal(where, "neither a .tflite model, nor a patch, nor a contract",
-                      "give one of these")
+        raise Refusal(
+            where, "neither a .tflite model, nor a patch, nor a contract", "give one of these"
+        )

@@ -50,28 +50,75 @@ def _report(made: MadePatch, base: bytes, target: bytes, out: Path, guarded_by: 
 @click.option("-o", "--out", type=FILE, required=True, metavar="OUT.tmd", help="The patch.")
 @CONTRACT_OPTION
 @MODEL_OPTION
-@click.option("--format", "format_", type=click.Choice(["1"]), default="1", show_default=True,
-              help="Patch format.")
-@click.option("--algo", type=click.Choice(list(_DIGESTS)), default="sha256", show_default=True,
-              help="Digests of base and target.")
-@click.option("--merge-gap", type=Number(1 << 20), default=16, show_default=True, metavar="BYTES",
-              help="Send ranges that are closer than this as one.")
-@click.option("--req-arena", type=Number(GIVEN_FIELDS["req_arena_bytes"]), metavar="BYTES",
-              help="Tensor arena that the target needs, instead of the estimate.")
-@click.option("--tflm-abi", type=Number(GIVEN_FIELDS["tflm_abi"]), metavar="N",
-              help="TFLM ABI, instead of contract and model.")
-@click.option("--opset-hash", type=Number(GIVEN_FIELDS["opset_hash"]), metavar="N",
-              help="Hash of the operators, instead of the model's.")
-@click.option("--io-hash", type=Number(GIVEN_FIELDS["io_hash"]), metavar="N",
-              help="Hash of the in and out tensors, instead of the model's.")
-@click.option("--unguarded", is_flag=True,
-              help="No guardrail metadata: only firmware that accepts this takes the patch.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["1"]),
+    default="1",
+    show_default=True,
+    help="Patch format.",
+)
+@click.option(
+    "--algo",
+    type=click.Choice(list(_DIGESTS)),
+    default="sha256",
+    show_default=True,
+    help="Digests of base and target.",
+)
+@click.option(
+    "--merge-gap",
+    type=Number(1 << 20),
+    default=16,
+    show_default=True,
+    metavar="BYTES",
+    help="Send ranges that are closer than this as one.",
+)
+@click.option(
+    "--req-arena",
+    type=Number(GIVEN_FIELDS["req_arena_bytes"]),
+    metavar="BYTES",
+    help="Tensor arena that the target needs, instead of the estimate.",
+)
+@click.option(
+    "--tflm-abi",
+    type=Number(GIVEN_FIELDS["tflm_abi"]),
+    metavar="N",
+    help="TFLM ABI, instead of contract and model.",
+)
+@click.option(
+    "--opset-hash",
+    type=Number(GIVEN_FIELDS["opset_hash"]),
+    metavar="N",
+    help="Hash of the operators, instead of the model's.",
+)
+@click.option(
+    "--io-hash",
+    type=Number(GIVEN_FIELDS["io_hash"]),
+    metavar="N",
+    help="Hash of the in and out tensors, instead of the model's.",
+)
+@click.option(
+    "--unguarded",
+    is_flag=True,
+    help="No guardrail metadata: only firmware that accepts this takes the patch.",
+)
 @JSON_OPTION
 @refusals_exit_1
 def patch(
-    base: Path, target: Path, out: Path, contract_path: Path | None, model_name: str | None,
-    format_: str, algo: str, merge_gap: int, req_arena: int | None, tflm_abi: int | None,
-    opset_hash: int | None, io_hash: int | None, unguarded: bool, as_json: bool,
+    base: Path,
+    target: Path,
+    out: Path,
+    contract_path: Path | None,
+    model_name: str | None,
+    format_: str,
+    algo: str,
+    merge_gap: int,
+    req_arena: int | None,
+    tflm_abi: int | None,
+    opset_hash: int | None,
+    io_hash: int | None,
+    unguarded: bool,
+    as_json: bool,
 ) -> None:
     """Make the patch that turns BASE into TARGET.
 
@@ -95,20 +142,27 @@ def patch(
     )
     write_output(out, made.data)
     if as_json:
-        print_json({
-            "patch": str(out),
-            "format": int(format_),
-            "base_bytes": len(base_bytes),
-            "target_bytes": len(target_bytes),
-            "patch_bytes": len(made.data),
-            "metadata": metadata_json(made.metadata),
-            "arena_origin": made.arena.origin if made.arena else None,
-            "proved": {
-                "contract": str(contract_path) if contract_path else None,
-                "erases": made.proof.staged.erases,
-                "bytes_written": made.proof.staged.bytes_written,
-            },
-        })
+        print_json(
+            {
+                "patch": str(out),
+                "format": int(format_),
+                "base_bytes": len(base_bytes),
+                "target_bytes": len(target_bytes),
+                "patch_bytes": len(made.data),
+                "metadata": metadata_json(made.metadata),
+                "arena_origin": made.arena.origin if made.arena else None,
+                "proved": {
+                    "contract": str(contract_path) if contract_path else None,
+                    "erases": made.proof.staged.erases,
+                    "bytes_written": made.proof.staged.bytes_written,
+                },
+            }
+        )
         return
-    _report(made, base_bytes, target_bytes, out,
-            f"against {contract_path}" if contract_path else "without a contract")
+    _report(
+        made,
+        base_bytes,
+        target_bytes,
+        out,
+        f"against {contract_path}" if contract_path else "without a contract",
+    )

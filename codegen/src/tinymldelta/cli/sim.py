@@ -75,8 +75,11 @@ def _state(device: Device) -> dict[str, Any]:
     active, counts = device.active, device.counts
     return {
         "geometry": device.geometry_name,
-        "active": {"slot": _slot_name(active.slot), "bytes": active.length,
-                   "sha256": active.sha256.hex()},
+        "active": {
+            "slot": _slot_name(active.slot),
+            "bytes": active.length,
+            "sha256": active.sha256.hex(),
+        },
         "record": device.sequence,
         "counts": {name: getattr(counts, name) for name in counts.__slots__},
         "illegal": device.illegal_text,
@@ -117,16 +120,29 @@ def _geometry(name: str | None, contract: Contract) -> Geometry:
 
 @sim.command("init")
 @_FLASH
-@click.option("--contract", "contract_path", type=FILE, required=True, metavar="C",
-              help="contract.json of the device's firmware.")
+@click.option(
+    "--contract",
+    "contract_path",
+    type=FILE,
+    required=True,
+    metavar="C",
+    help="contract.json of the device's firmware.",
+)
 @click.option("--base", type=FILE, required=True, help="The model that leaves the factory.")
-@click.option("--geometry", type=click.Choice([g.name for g in geometries()]),
-              help="Kind of flash; without it, one with the contract's sizes.")
+@click.option(
+    "--geometry",
+    type=click.Choice([g.name for g in geometries()]),
+    help="Kind of flash; without it, one with the contract's sizes.",
+)
 @MODEL_OPTION
 @JSON_OPTION
 @refusals_exit_1
 def init(
-    flash: Path, contract_path: Path, base: Path, geometry: str | None, model_name: str | None,
+    flash: Path,
+    contract_path: Path,
+    base: Path,
+    geometry: str | None,
+    model_name: str | None,
     as_json: bool,
 ) -> None:
     """Make a device: erased flash, and BASE written to slot 0 by the factory."""
@@ -136,8 +152,10 @@ def init(
     with Device.create(contract, index, _geometry(geometry, contract)) as device:
         device.factory(model)
         _require_model(base, device.boot())
-        note = {"contract": json.loads(contract_json(contract)),
-                "model": contract.models[index].name}
+        note = {
+            "contract": json.loads(contract_json(contract)),
+            "model": contract.models[index].name,
+        }
         device.set_note(json.dumps(note).encode())
         device.save(flash)
         _print_state(device, as_json)
@@ -156,9 +174,17 @@ def status(flash: Path, as_json: bool) -> None:
 @sim.command("update")
 @_FLASH
 @click.argument("patch", type=FILE)
-@click.option("--piece", type=Number(1 << 20), default=64, show_default=True, metavar="BYTES",
-              help="Send the patch in pieces of this size.")
-@click.option("--staged", is_flag=True, help="Let the device check the whole patch before it writes.")
+@click.option(
+    "--piece",
+    type=Number(1 << 20),
+    default=64,
+    show_default=True,
+    metavar="BYTES",
+    help="Send the patch in pieces of this size.",
+)
+@click.option(
+    "--staged", is_flag=True, help="Let the device check the whole patch before it writes."
+)
 @JSON_OPTION
 @refusals_exit_1
 def update(flash: Path, patch: Path, piece: int, staged: bool, as_json: bool) -> None:
@@ -170,8 +196,10 @@ def update(flash: Path, patch: Path, piece: int, staged: bool, as_json: bool) ->
         result = device.staged(data) if staged else device.stream(data, piece)
         device.save(flash)
         if not device.powered:
-            click.echo(f"tmd: {flash}: the power failed during the update "
-                       "(start it with `tmd sim boot`)", err=True)
+            click.echo(
+                f"tmd: {flash}: the power failed during the update (start it with `tmd sim boot`)",
+                err=True,
+            )
             sys.exit(1)
         if result is not Status.OK:
             raise PatchRefused(str(patch), result)
@@ -192,10 +220,20 @@ def boot(flash: Path, as_json: bool) -> None:
 
 @sim.command("cut")
 @_FLASH
-@click.option("--at", type=Number(0xFFFFFFFF), required=True, metavar="N",
-              help="The write or erase from now on that the cut hits; 0 takes it back.")
-@click.option("--shape", type=click.Choice([s.name.lower() for s in CutShape]), default="torn",
-              show_default=True, help="What is left of that operation.")
+@click.option(
+    "--at",
+    type=Number(0xFFFFFFFF),
+    required=True,
+    metavar="N",
+    help="The write or erase from now on that the cut hits; 0 takes it back.",
+)
+@click.option(
+    "--shape",
+    type=click.Choice([s.name.lower() for s in CutShape]),
+    default="torn",
+    show_default=True,
+    help="What is left of that operation.",
+)
 @JSON_OPTION
 @refusals_exit_1
 def cut(flash: Path, at: int, shape: str, as_json: bool) -> None:

@@ -31,9 +31,23 @@ _CUSTOM: int = tflite.BuiltinOperator.CUSTOM
 
 # Bits of one element. What is missing here (strings, variants) is refused.
 ELEMENT_BITS: dict[str, int] = {
-    "FLOAT32": 32, "FLOAT16": 16, "INT32": 32, "UINT8": 8, "INT64": 64, "BOOL": 8, "INT16": 16,
-    "COMPLEX64": 64, "INT8": 8, "FLOAT64": 64, "COMPLEX128": 128, "UINT64": 64, "RESOURCE": 32,
-    "UINT32": 32, "UINT16": 16, "INT4": 4, "BFLOAT16": 16,
+    "FLOAT32": 32,
+    "FLOAT16": 16,
+    "INT32": 32,
+    "UINT8": 8,
+    "INT64": 64,
+    "BOOL": 8,
+    "INT16": 16,
+    "COMPLEX64": 64,
+    "INT8": 8,
+    "FLOAT64": 64,
+    "COMPLEX128": 128,
+    "UINT64": 64,
+    "RESOURCE": 32,
+    "UINT32": 32,
+    "UINT16": 16,
+    "INT4": 4,
+    "BFLOAT16": 16,
 }
 
 
@@ -51,14 +65,21 @@ class _Reader:
     def read(self) -> Model:
         m = self._model
         if m.Version() != SCHEMA_VERSION:
-            raise self.fault(f"schema version {m.Version()}; TensorFlow Lite Micro runs version "
-                             f"{SCHEMA_VERSION}", "convert it with a current converter")
+            raise self.fault(
+                f"schema version {m.Version()}; TensorFlow Lite Micro runs version "
+                f"{SCHEMA_VERSION}",
+                "convert it with a current converter",
+            )
         if m.SubgraphsLength() != 1:
-            raise self.fault(f"{m.SubgraphsLength()} subgraphs; models with exactly one are "
-                             "supported", "convert it without control flow")
+            raise self.fault(
+                f"{m.SubgraphsLength()} subgraphs; models with exactly one are supported",
+                "convert it without control flow",
+            )
         if m.SignatureDefsLength() > 1:
-            raise self.fault(f"{m.SignatureDefsLength()} signatures; at most one is supported",
-                             "export one signature")
+            raise self.fault(
+                f"{m.SignatureDefsLength()} signatures; at most one is supported",
+                "export one signature",
+            )
         graph = m.Subgraphs(0)
         operators = tuple(self._operator(i) for i in range(m.OperatorCodesLength()))
         tensors = tuple(self._tensor(graph.Tensors(i), i) for i in range(graph.TensorsLength()))
@@ -67,8 +88,9 @@ class _Reader:
             for i in range(graph.OperatorsLength())
         )
         inputs = self._indices(graph, "Inputs", "the graph's inputs", len(tensors), optional=False)
-        outputs = self._indices(graph, "Outputs", "the graph's outputs", len(tensors),
-                                optional=False)
+        outputs = self._indices(
+            graph, "Outputs", "the graph's outputs", len(tensors), optional=False
+        )
         if not inputs or not outputs:
             raise self.fault(f"the graph has no {'outputs' if inputs else 'inputs'}")
         if not nodes:
@@ -131,11 +153,13 @@ class _Reader:
             raise self.fault(f"{where} has zero points and no scale")
         if not all(math.isfinite(s) for s in scale):
             raise self.fault(f"{where} has a scale that is no finite number")
-        # Converters before 2020 wrote the filter's axis (3) on biases of rank 1: any dimension will do.
+        # Old converters wrote the filter's axis (3) on biases of rank 1: any dimension will do.
         if len(scale) > 1 and len(scale) not in shape:
             raise self.fault(f"{where} has {len(scale)} scales and the shape {list(shape)}")
         return Quantisation(
-            scale, zero_point, axis,
+            scale,
+            zero_point,
+            axis,
             scale_span=self._span(q, 2, 4),
             zero_point_span=self._span(q, 3, 8),
             min_span=self._span(q, 0, 4),
@@ -148,14 +172,18 @@ class _Reader:
         code = tensor.Type()
         type_name = TYPE_NAMES.get(code, "")
         if type_name not in ELEMENT_BITS:
-            raise self.fault(f"{where} has element type {type_name or code}, which "
-                             "TensorFlow Lite Micro does not run")
+            raise self.fault(
+                f"{where} has element type {type_name or code}, which "
+                "TensorFlow Lite Micro does not run"
+            )
         if tensor.ShapeLength() > _DIMENSIONS_MAX:
             raise self.fault(f"{where} has {tensor.ShapeLength()} dimensions")
         shape = tuple(int(tensor.Shape(i)) for i in range(tensor.ShapeLength()))
         if any(dimension < 0 for dimension in shape):
-            raise self.fault(f"{where} has the dynamic shape {list(shape)}",
-                             "convert it with a fixed batch size and fixed dimensions")
+            raise self.fault(
+                f"{where} has the dynamic shape {list(shape)}",
+                "convert it with a fixed batch size and fixed dimensions",
+            )
         if math.prod(shape) > _ELEMENTS_MAX:
             raise self.fault(f"{where} has the impossible shape {list(shape)}")
         if tensor.Sparsity() is not None:
@@ -178,12 +206,15 @@ class _Reader:
     def _constant(self, buffer: int, where: str, elements: int, bits: int) -> Span | None:
         table = self._model.Buffers(buffer)
         if table.Offset() > 1 or table.Size() > 1:
-            raise self.fault(f"{where} keeps its data outside the flatbuffer",
-                             "export it in one piece, below 2 GB")
+            raise self.fault(
+                f"{where} keeps its data outside the flatbuffer",
+                "export it in one piece, below 2 GB",
+            )
         span = self._span(table, 0, 1)
         if span is not None and span.length != (elements * bits + 7) // 8:
-            raise self.fault(f"{where} has {span.length} bytes of data and needs "
-                             f"{(elements * bits + 7) // 8}")
+            raise self.fault(
+                f"{where} has {span.length} bytes of data and needs {(elements * bits + 7) // 8}"
+            )
         return span
 
     def _node(self, node: Any, index: int, operators: int, tensors: int) -> Node:
@@ -191,14 +222,17 @@ class _Reader:
         if not 0 <= node.OpcodeIndex() < operators:
             raise self.fault(f"{where} names operator {node.OpcodeIndex()} of {operators}")
         if node.LargeCustomOptionsOffset() > 1:
-            raise self.fault(f"{where} keeps its options outside the flatbuffer",
-                             "export it in one piece, below 2 GB")
+            raise self.fault(
+                f"{where} keeps its options outside the flatbuffer",
+                "export it in one piece, below 2 GB",
+            )
         return Node(
             node.OpcodeIndex(),
             self._indices(node, "Inputs", f"{where}'s inputs", tensors, optional=True),
             self._indices(node, "Outputs", f"{where}'s outputs", tensors, optional=False),
-            self._indices(node, "Intermediates", f"{where}'s intermediates", tensors,
-                          optional=True),
+            self._indices(
+                node, "Intermediates", f"{where}'s intermediates", tensors, optional=True
+            ),
         )
 
     def _indices(
@@ -230,8 +264,7 @@ def read_model(data: bytes, name: str) -> Model:
     if len(data) > MODEL_MAX:
         raise Refusal(name, f"{len(data)} bytes are too many for a model", "")
     if len(data) < _SHORTEST or data[4:8] != _IDENTIFIER:
-        raise Refusal(name, "not a TFLite model: bytes 4 to 7 are not TFL3",
-                      "give a .tflite model")
+        raise Refusal(name, "not a TFLite model: bytes 4 to 7 are not TFL3", "give a .tflite model")
     walk(data, name)
     return _Reader(data, name).read()
 

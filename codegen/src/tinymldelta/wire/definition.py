@@ -146,8 +146,15 @@ def load_wire_definition(path: Path) -> WireDefinition:
     statuses = tuple(Status(s["name"], s["code"], s["text"], s["fix"]) for s in raw["statuses"])
     _require_unique("status code", [s.code for s in statuses])
     rules = tuple(
-        Rule(r["name"], i, by_name[r["tlv"]] if r["tlv"] else None, r["status"], r["compare"],
-             r["text"], r["explain"])
+        Rule(
+            r["name"],
+            i,
+            by_name[r["tlv"]] if r["tlv"] else None,
+            r["status"],
+            r["compare"],
+            r["text"],
+            r["explain"],
+        )
         for i, r in enumerate(raw["rules"])
     )
     for rule in rules:
@@ -155,6 +162,14 @@ def load_wire_definition(path: Path) -> WireDefinition:
             raise ValueError(f"wire.yaml: rule {rule.name} names an unknown status {rule.status}")
         if rule.compare not in ("at_most", "equal"):
             raise ValueError(f"wire.yaml: rule {rule.name} compares by {rule.compare}")
+    # The C core finds a rule's TLV and status by arithmetic instead of by tables.
+    if [t.tag for t in tlvs] != list(range(1, len(tlvs) + 1)):
+        raise ValueError("wire.yaml: TLV tags do not count up from 1")
+    if [r.tlv for r in rules] != [*tlvs, *[None] * (len(rules) - len(tlvs))]:
+        raise ValueError("wire.yaml: rules do not stand in the order of the TLV tags")
+    codes = {s.name: s.code for s in statuses}
+    if [codes[r.status] for r in rules] != [codes[rules[0].status] - r.index for r in rules]:
+        raise ValueError("wire.yaml: the rules' statuses do not count down")
     return WireDefinition(
         wire_version=raw["wire_version"],
         tlv_vendor_first=raw["tlv_vendor_first"],

@@ -1,7 +1,7 @@
 """Renders what is derived from `wire.yaml`: the C header, the Python constants, SPEC.md's tables.
 
-    python -m tinymldelta.wire.render            writes what changed
-    python -m tinymldelta.wire.render --check    exits 1 and names what would change
+python -m tinymldelta.wire.render            writes what changed
+python -m tinymldelta.wire.render --check    exits 1 and names what would change
 """
 
 from __future__ import annotations

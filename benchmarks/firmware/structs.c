@@ -1,0 +1,16 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Arrays as large as the structs that a caller owns: the sizes are read from the object file.
+ */
+#include <tinymldelta/tinymldelta.h>
+
+extern const char sizeof_tmd_store[];
+extern const char sizeof_tmd_update[];
+extern const char sizeof_tmd_patch[];
+extern const char sizeof_tmd_fingerprint[];
+
+const char sizeof_tmd_store[sizeof(struct tmd_store)] = {1};
+const char sizeof_tmd_update[sizeof(struct tmd_update)] = {1};
+const char sizeof_tmd_patch[sizeof(struct tmd_patch)] = {1};
+const char sizeof_tmd_fingerprint[sizeof(struct tmd_fingerprint)] = {1};
