@@ -117,6 +117,7 @@ def steps() -> tuple[Step, ...]:
                     "--error-exitcode=1",
                     "--inline-suppr",
                     "--enable=warning,performance,portability",
+                    "-UTMD_CONFIG_FILE",
                     *INCLUDES,
                     *DEVICE_SOURCES,
                 ),

@@ -71,7 +71,7 @@ class MadePatch:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """`status` is the verdict on the whole; `applied` tells whether there was a base to apply to."""
+    """`status` is the verdict on the whole; `applied` tells whether a base was there to apply."""
 
     status: Status
     rules: tuple[native.RuleResult, ...]
