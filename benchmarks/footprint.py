@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -460,8 +459,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--limits",
         action=argparse.BooleanOptionalAction,
-        default=bool(os.environ.get("CI")),
-        help="exit 1 if a limit is exceeded (default where the variable CI is set)",
+        default=True,
+        help="exit 1 if a limit is exceeded (default)",
     )
     options = parser.parse_args(arguments)
 

@@ -1,0 +1,74 @@
+"""The README's commands do what it says, in a checkout that has nothing built."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def test_the_first_look_prints_what_the_readme_shows(root: Path, tmp_path: Path) -> None:
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    (commands,) = blocks(readme, "sh")
+    script = commands.replace("pip install .\n", "")
+    assert script != commands
+    shutil.copytree(root / "samples", tmp_path / "samples")
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (shown,) = [block for block in blocks(readme, "") if block.startswith("PASS")]
+    assert shown in done.stdout
+    assert "the power failed during the update" in done.stderr
+    assert done.stdout.rstrip().count("slot 1, 6,432 bytes") == 1
+
+
+def test_its_c_compiles_against_the_generated_header(root: Path, tmp_path: Path) -> None:
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    (code,) = blocks(readme, "c")
+    top, body = code.split("int err = ")
+    generated = tmp_path / "generated"
+    subprocess.run(
+        [sys.executable, "-c", "from tinymldelta.cli import main; main()", "codegen",
+         f"digits={root / 'samples/host/models/digits/base.tflite'}", "--out", generated,
+         "--slot", "16384"],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    top = top.replace(
+        "static const struct tmd_store_config",
+        '#include "tmd_model_digits.h"\nextern const struct tmd_flash flash;\n'
+        "static const struct tmd_store_config",
+    )
+    program = f"{top}const void *use(const void *piece, size_t n);\n"
+    program += f"const void *use(const void *piece, size_t n) {{\nint err = {body}\n"
+    program += "return err == TMD_OK ? model : 0; }\n"
+    source = tmp_path / "readme.c"
+    source.write_text(program)
+    subprocess.run(
+        ["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{root / 'zephyr_module/include'}",
+         f"-I{generated}", "-c", source, "-o", tmp_path / "readme.o"],
+        check=True,
+    )  # fmt: skip
+
+
+def test_its_figures_are_those_that_the_benchmark_recorded(root: Path) -> None:
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    recorded = (root / "benchmarks" / "footprint.md").read_text(encoding="utf-8")
+    code = re.search(r"code on Cortex-M33, streamed, with store: ([\d,]+) of", recorded)
+    memory = re.search(r"working memory on Cortex-M33, staged or streamed: ([\d,]+) of", recorded)
+    assert code
+    assert memory
+    assert f"are {code[1]} bytes of code and constants" in readme
+    assert f"Working memory is {memory[1]} bytes" in readme
