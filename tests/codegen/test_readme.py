@@ -11,7 +11,8 @@ from pathlib import Path
 
 
 def blocks(text: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [content for name, content in fenced if name == language]
 
 
 def test_the_first_look_prints_what_the_readme_shows(root: Path, tmp_path: Path) -> None:
