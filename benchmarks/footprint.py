@@ -47,9 +47,9 @@ CONFIGURATIONS = (DECODER, STREAMED, STAGED, TEXTS)
 # Source file and symbol to the part that they belong to; the first that matches. Files that are not
 # here are parts of their own.
 PARTS = (
-    ("core/digest.o", "*sha*", "SHA-256"),
+    ("core/digest.o", "*fingerprint*", "fingerprint of a model"),
     ("core/digest.o", "*crc*", "CRC-32"),
-    ("core/digest.o", "*", "fingerprint of a model"),
+    ("core/digest.o", "*", "SHA-256"),
     ("core/patch.o", "*", "decoder: all formats"),
     ("core/format1.o", "*", "decoder: format 1"),
     ("core/guard.o", "*", "guardrails"),
@@ -84,6 +84,7 @@ STREAMED_ENTRIES = (
 )
 STAGED_ENTRIES = ("tmd_update_check", "tmd_update_staged")
 ENTRIES = STREAMED_ENTRIES + STAGED_ENTRIES
+WAYS = {"streamed": STREAMED_ENTRIES, "staged": ENTRIES}
 
 STRUCTS = ("tmd_store", "tmd_update", "tmd_patch", "tmd_fingerprint")
 
@@ -264,7 +265,7 @@ def limits_of(measured: dict[Target, Footprint]) -> list[Limit]:
     memory = footprint.memory[BUFFER].working(ENTRIES)
     return [
         Limit(f"code on {M33.name}, {STREAMED.name}", code, CODE_LIMIT),
-        Limit(f"working memory on {M33.name}, staged or streamed", memory, MEMORY_LIMIT),
+        Limit(f"working memory on {M33.name}, streamed or staged", memory, MEMORY_LIMIT),
     ]
 
 
@@ -272,91 +273,80 @@ def limits_of(measured: dict[Target, Footprint]) -> list[Limit]:
 
 
 def build_tables(measured: dict[Target, Footprint]) -> Iterator[tables.Table]:
-    targets = list(measured)
-    names = [target.name for target in targets]
-    everything = [measured[target] for target in targets]
+    names = [target.name for target in measured]
+    everything = list(measured.values())
+    streamed = [footprint.code[STREAMED.key] for footprint in everything]
 
-    table = tables.Table("Code and constants, in bytes", ("configuration", "of it", *names))
-    for configuration in CONFIGURATIONS:
-        codes = [footprint.code[configuration.key] for footprint in everything]
-        for owner in OWNERS:
-            table.add(
-                configuration.name if owner == OWNERS[0] else "",
-                owner,
-                *(code.owners[owner] for code in codes),
-            )
-        table.add("", "core and store", *(code.total for code in codes))
-        table.add("", "with libraries", *(code.with_libraries for code in codes))
-    table.note = (
-        "Linked, with what is not used dropped; libraries are what the C library and libgcc add "
-        "if the firmware has nothing of them yet."
-    )
-    yield table
-
-    codes = [footprint.code[STREAMED.key] for footprint in everything]
-    table = tables.Table(f"Code by part ({STREAMED.name})", ("part", *names))
-    for part in ordered(code.parts for code in codes):
-        table.add(part, *(code.parts.get(part) for code in codes))
-    yield table
-
-    table = tables.Table(f"Library functions ({STREAMED.name})", ("function", *names))
-    for library in ordered(code.libraries for code in codes):
-        table.add(library, *(code.libraries.get(library) for code in codes))
-    yield table
-
+    yield total_table(names, everything)
+    yield part_table(f"Code by part ({STREAMED.name})", names, [code.parts for code in streamed])
+    if M33 in measured:
+        parts = [measured[M33].code[configuration.key].parts for configuration in CONFIGURATIONS]
+        columns = [configuration.name for configuration in CONFIGURATIONS]
+        yield part_table(f"Code by part on {M33.name}", columns, parts)
+    libraries = [code.libraries for code in streamed]
+    yield part_table(f"Library functions ({STREAMED.name})", names, libraries)
     yield memory_table(names, everything)
     yield stack_table(names, everything)
 
-    if M33 in measured:
-        code_by_key = measured[M33].code
-        table = tables.Table(
-            f"Code by part on {M33.name}", ("part", *(c.name for c in CONFIGURATIONS))
-        )
-        for part in ordered(code_by_key[c.key].parts for c in reversed(CONFIGURATIONS)):
-            table.add(part, *(code_by_key[c.key].parts.get(part) for c in CONFIGURATIONS))
-        yield table
+
+def total_table(names: Sequence[str], everything: Sequence[Footprint]) -> tables.Table:
+    table = tables.Table("Code and constants", ("", *names))
+    table.note = (
+        "Linked, with what is not used dropped. Library functions are those of the C library and of"
+        " libgcc that this adds to a firmware which has none of them yet."
+    )
+    for configuration in CONFIGURATIONS:
+        codes = [footprint.code[configuration.key] for footprint in everything]
+        table.add(f"{configuration.name}: core", *(code.owners["core"] for code in codes))
+        table.add(f"{configuration.name}: store", *(code.owners["store"] for code in codes))
+        table.add(f"{configuration.name}: both", *(code.total for code in codes))
+        table.add(f"{configuration.name}: with libraries", *(code.with_libraries for code in codes))
+    return table
 
 
-def ordered(dictionaries: Iterable[dict[str, int]]) -> list[str]:
-    """All keys, those that stand for most bytes first, alignment last."""
+def part_table(
+    title: str, names: Sequence[str], columns: Sequence[dict[str, int]]
+) -> tables.Table:
+    """One row for each key, those that stand for most bytes first."""
+    table = tables.Table(title, ("", *names))
     most: dict[str, int] = {}
-    for dictionary in dictionaries:
-        for key, value in dictionary.items():
-            most[key] = max(value, most.get(key, 0))
-    return sorted(most, key=lambda key: (key == ALIGNMENT, -most[key], key))
+    for column in columns:
+        for part, size in column.items():
+            most[part] = max(size, most.get(part, 0))
+    for part in sorted(most, key=lambda part: (part == ALIGNMENT, -most[part], part)):
+        table.add(part, *(column.get(part) for column in columns))
+    return table
 
 
 def memory_table(names: Sequence[str], everything: Sequence[Footprint]) -> tables.Table:
-    table = tables.Table("RAM, in bytes", ("what", "TMD_WRITE_BUFFER", *names))
-    for buffer in BUFFERS:
-        memories = [footprint.memory[buffer] for footprint in everything]
-        for struct in STRUCTS:
-            label = f"struct {struct}"
-            if struct not in ("tmd_store", "tmd_update"):
-                label = f"(within) {label}"
-            table.add(label, buffer, *(memory.structs[struct] for memory in memories))
-        table.add("static (.data and .bss)", buffer, *(memory.static for memory in memories))
-        for label, entries in (("streamed", STREAMED_ENTRIES), ("staged", ENTRIES)):
-            table.add(
-                f"working memory, {label}",
-                buffer,
-                *(memory.working(entries) for memory in memories),
-            )
-    table.note = "Working memory is struct tmd_store, struct tmd_update and the deepest stack."
+    table = tables.Table("RAM", ("", *names))
+    table.note = (
+        "Working memory is struct tmd_store, struct tmd_update, which has tmd_patch and"
+        " tmd_fingerprint in it, and the deepest stack of the functions below."
+    )
+    default = [footprint.memory[BUFFER] for footprint in everything]
+    lean = [footprint.memory[LEAN_BUFFER] for footprint in everything]
+    table.add("static (.data, .bss)", *(memory.static for memory in default))
+    for struct in STRUCTS:
+        table.add(f"struct {struct}", *(memory.structs[struct] for memory in default))
+    for way, entries in WAYS.items():
+        table.add(f"working memory, {way}", *(memory.working(entries) for memory in default))
+    for way, entries in WAYS.items():
+        label = f"{way}, TMD_WRITE_BUFFER={LEAN_BUFFER}"
+        table.add(label, *(memory.working(entries) for memory in lean))
     return table
 
 
 def stack_table(names: Sequence[str], everything: Sequence[Footprint]) -> tables.Table:
-    table = tables.Table("Worst-case stack, in bytes", ("function", *names))
-    for entry in ENTRIES:
-        table.add(
-            entry, *(footprint.memory[BUFFER].stacks[entry].bytes for footprint in everything)
-        )
+    table = tables.Table("Worst-case stack", ("", *names))
     table.note = (
-        "From gcc's call graph; library functions from their machine code. Upper bounds: tail calls"
-        " count as calls. Not in it: the stack of the flash port's functions and of the source of a"
-        " staged patch, and that of interrupts."
+        "From gcc's call graph; that of library functions from their machine code. Upper bounds:"
+        " tail calls count as calls. On top come the stack of the flash port's functions and of a"
+        " staged patch's source, and that of interrupts."
     )
+    for entry in ENTRIES:
+        depths = [footprint.memory[BUFFER].stacks[entry] for footprint in everything]
+        table.add(entry, *(depth.bytes for depth in depths))
     return table
 
 
@@ -371,9 +361,10 @@ def deepest_paths(measured: dict[Target, Footprint]) -> dict[str, str]:
 def render_markdown(
     measured: dict[Target, Footprint], versions: Sequence[str], skipped: Sequence[str]
 ) -> str:
+    flags = " ".join(toolchain.COMPILE_FLAGS)
     out = (
-        "# Footprint\n\nWritten by `python benchmarks/footprint.py`: bytes, compiled with "
-        f"`{' '.join(toolchain.COMPILE_FLAGS)}`.\n\n"
+        "# Footprint\n\n"
+        f"Written by `./run bench`. All figures are bytes; compiled with `{flags}`:\n\n"
     )
     out += "".join(f"- {version}\n" for version in versions)
     out += "".join(f"- {line}\n" for line in skipped)
@@ -401,10 +392,7 @@ def render_json(
                 entry: {"bytes": depth.bytes, "path": [list(step) for step in depth.path]}
                 for entry, depth in memory.stacks.items()
             },
-            "working_memory": {
-                "streamed": memory.working(STREAMED_ENTRIES),
-                "staged": memory.working(ENTRIES),
-            },
+            "working_memory": {way: memory.working(entries) for way, entries in WAYS.items()},
         }
 
     def code_of(code: Code) -> dict[str, object]:
