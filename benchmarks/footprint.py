@@ -304,9 +304,7 @@ def total_table(names: Sequence[str], everything: Sequence[Footprint]) -> tables
     return table
 
 
-def part_table(
-    title: str, names: Sequence[str], columns: Sequence[dict[str, int]]
-) -> tables.Table:
+def part_table(title: str, names: Sequence[str], columns: Sequence[dict[str, int]]) -> tables.Table:
     """One row for each key, those that stand for most bytes first."""
     table = tables.Table(title, ("", *names))
     most: dict[str, int] = {}
@@ -332,7 +330,7 @@ def memory_table(names: Sequence[str], everything: Sequence[Footprint]) -> table
     for way, entries in WAYS.items():
         table.add(f"working memory, {way}", *(memory.working(entries) for memory in default))
     for way, entries in WAYS.items():
-        label = f"{way}, TMD_WRITE_BUFFER={LEAN_BUFFER}"
+        label = f"the same, {way}, TMD_WRITE_BUFFER={LEAN_BUFFER}"
         table.add(label, *(memory.working(entries) for memory in lean))
     return table
 

@@ -95,7 +95,13 @@ def _c_step(name: str, compiler: str, options: tuple[str, ...], tools: tuple[Too
 def steps() -> tuple[Step, ...]:
     python = sys.executable
     return (
-        Step("lint", ((python, "-m", "ruff", "check", "."),)),
+        Step(
+            "lint",
+            (
+                (python, "-m", "ruff", "check", "."),
+                (python, "-m", "ruff", "format", "--check", "."),
+            ),
+        ),
         Step("types", ((python, "-m", "mypy"),)),
         Step("wire format is rendered", ((python, "-m", "tinymldelta.wire.render", "--check"),)),
         *(_c_step(*row) for row in C_MATRIX),

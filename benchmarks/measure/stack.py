@@ -69,7 +69,7 @@ class CallGraph:
         if name in known:
             return known[name]
         if name not in self.frames:
-            by = f", called by {_short(above[-1])}" if above else ""
+            by = f", called by {_short(above[-1])}," if above else ""
             raise StackError(f"the stack of {_short(name)}{by} is not known")
         below = Depth(0, ())
         for callee in sorted(self.calls.get(name, ())):

@@ -174,6 +174,24 @@ def test_a_small_file_cannot_spell_out_an_enormous_tree() -> None:
     _read(bytes(data))
 
 
+def test_a_vector_that_many_tensors_share_costs_no_more_than_its_file() -> None:
+    """500 tensors that all claim 20,000 scales in the same place: 10 million to read."""
+    scales = (0.5,) * 20_000
+    wide = TensorSpec("w", (20_000,), scale=scales, zero_point=(0,))
+    narrow = tuple(TensorSpec("n", (20_000,), scale=(0.25,), zero_point=(0,)) for _ in range(500))
+    spec = replace(default_spec(), tensors=(*default_spec().tensors, wide, *narrow))
+    data = bytearray(build(spec))
+    model = read_model(bytes(data), "m")
+    span = model.tensors[9].quantisation.scale_span  # type: ignore[union-attr]
+    for tensor in model.tensors[10:]:
+        at = tensor.quantisation.scale_span.offset - 4  # type: ignore[union-attr]
+        # Make the short vector claim the length of the long one; what follows it are numbers too.
+        if at + 4 + span.length <= len(data):  # type: ignore[union-attr]
+            data[at : at + 4] = len(scales).to_bytes(4, "little")
+    with pytest.raises(Refusal, match="more elements than the file has room for"):
+        read_model(bytes(data), "m")
+
+
 def test_every_model_of_the_corpus_reads(root: Path) -> None:
     corpus = root.parent / "shared" / "corpus"
     files = sorted(corpus.glob("*/*.tflite"))

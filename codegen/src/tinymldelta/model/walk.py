@@ -36,6 +36,8 @@ class _Walk:
         # Tables may be shared, so a small file can spell out an enormous tree. Each visit of an
         # honest file costs at least 4 bytes of it (the offset that leads there).
         self._budget = len(data) // 4 + 16
+        # Vectors may be shared as well, and a few are read element by element for each tensor.
+        self._elements = 4 * len(data)
 
     def fault(self, path: str, what: str) -> Refusal:
         return Refusal(self._name, f"damaged at {path}: {what}", "export the model again")
@@ -87,6 +89,10 @@ class _Walk:
         first, end = start + 4, start + 4 + count * field.size
         if end > len(self._data):
             raise self.fault(path, f"{count} elements reach beyond the end of the file")
+        if field.kind is Kind.SCALARS and field.size > 1:
+            self._elements -= count
+            if self._elements < 0:
+                raise self.fault(path, "more elements than the file has room for")
         if field.kind is Kind.STRING and (end >= len(self._data) or self._data[end] != 0):
             raise self.fault(path, "a text without its end")
         if field.kind is Kind.TABLES:
