@@ -7,6 +7,7 @@
 #define TMD_CORE_BYTES_H
 
 #include <stdint.h>
+#include <string.h>
 
 static inline uint16_t tmd_get_u16(const uint8_t *p)
 {
@@ -18,12 +19,13 @@ static inline uint32_t tmd_get_u32(const uint8_t *p)
 	return p[0] | ((uint32_t)p[1] << 8) | ((uint32_t)p[2] << 16) | ((uint32_t)p[3] << 24);
 }
 
+/* Through an array, because gcc makes one store of that where the processor can store unaligned. */
 static inline void tmd_put_u32(uint8_t *p, uint32_t value)
 {
-	p[0] = (uint8_t)value;
-	p[1] = (uint8_t)(value >> 8);
-	p[2] = (uint8_t)(value >> 16);
-	p[3] = (uint8_t)(value >> 24);
+	const uint8_t bytes[4] = {(uint8_t)value, (uint8_t)(value >> 8), (uint8_t)(value >> 16),
+				  (uint8_t)(value >> 24)};
+
+	memcpy(p, bytes, sizeof(bytes));
 }
 
 static inline uint32_t tmd_min_u32(uint32_t a, uint32_t b)

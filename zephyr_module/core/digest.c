@@ -47,15 +47,12 @@ static uint32_t rotr(uint32_t x, unsigned int n)
 	return (x >> n) | (x << (32u - n));
 }
 
-static uint32_t big_endian(const uint8_t *p)
+/*
+ * FIPS 180-4, 6.2.2. `w` is the block, and becomes the message schedule in a ring of 16 words.
+ * s[0] to s[7] are a to h.
+ */
+static void sha_block(uint32_t state[8], uint32_t w[16])
 {
-	return ((uint32_t)p[0] << 24) | ((uint32_t)p[1] << 16) | ((uint32_t)p[2] << 8) | p[3];
-}
-
-/* FIPS 180-4, 6.2.2, with the message schedule in a ring of 16 words. s[0] to s[7] are a to h. */
-static void sha_block(uint32_t state[8], const uint8_t block[64])
-{
-	uint32_t w[16];
 	uint32_t s[8];
 
 	memcpy(s, state, sizeof(s));
@@ -63,10 +60,9 @@ static void sha_block(uint32_t state[8], const uint8_t block[64])
 		uint32_t *word = &w[t & 15u];
 		uint32_t t1;
 		uint32_t t2;
+		uint32_t next;
 
-		if (t < 16u) {
-			*word = big_endian(&block[4u * t]);
-		} else {
+		if (t >= 16u) {
 			const uint32_t w15 = w[(t + 1u) & 15u];
 			const uint32_t w2 = w[(t + 14u) & 15u];
 
@@ -77,11 +73,15 @@ static void sha_block(uint32_t state[8], const uint8_t block[64])
 		     (s[6] ^ (s[4] & (s[5] ^ s[6]))) + sha_k[t] + *word;
 		t2 = (rotr(s[0], 2) ^ rotr(s[0], 13) ^ rotr(s[0], 22)) +
 		     ((s[0] & s[1]) | (s[2] & (s[0] | s[1])));
-		for (unsigned int i = 7; i > 0u; i--) {
-			s[i] = s[i - 1u];
+		/* Each takes the place of the one behind it: d + t1 becomes e, t1 + t2 becomes a. */
+		s[3] += t1;
+		next = t1 + t2;
+		for (unsigned int i = 0; i < 8u; i++) {
+			const uint32_t old = s[i];
+
+			s[i] = next;
+			next = old;
 		}
-		s[4] += t1;
-		s[0] = t1 + t2;
 	}
 	for (unsigned int i = 0; i < 8u; i++) {
 		state[i] += s[i];
@@ -90,8 +90,20 @@ static void sha_block(uint32_t state[8], const uint8_t block[64])
 
 void tmd_sha256_init(struct tmd_sha256 *sha)
 {
+	memset(sha, 0, sizeof(*sha));
 	memcpy(sha->state, sha_h, sizeof(sha->state));
-	sha->total = 0;
+}
+
+/* Four bytes push out of a word what was in it before. */
+static void add_byte(struct tmd_sha256 *sha, uint8_t byte)
+{
+	uint32_t *word = &sha->block[(sha->total / 4u) & 15u];
+
+	*word = (*word << 8) | byte;
+	sha->total++;
+	if ((sha->total & 63u) == 0u) {
+		sha_block(sha->state, sha->block);
+	}
 }
 
 void tmd_sha256_update(struct tmd_sha256 *sha, const void *data, size_t bytes)
@@ -99,28 +111,21 @@ void tmd_sha256_update(struct tmd_sha256 *sha, const void *data, size_t bytes)
 	const uint8_t *p = data;
 
 	while (bytes-- > 0) {
-		sha->block[sha->total++ & 63u] = *p++;
-		if ((sha->total & 63u) == 0u) {
-			sha_block(sha->state, sha->block);
-		}
+		add_byte(sha, *p++);
 	}
 }
 
 void tmd_sha256_final(struct tmd_sha256 *sha, uint8_t out[32])
 {
 	const uint32_t total = sha->total;
-	uint8_t byte = 0x80;
 
-	do {
-		tmd_sha256_update(sha, &byte, 1);
-		byte = 0;
-	} while ((sha->total & 63u) != 56u);
-	/* The length in bits, as a big-endian number of 64 bits. */
-	memset(&sha->block[56], 0, 8);
-	sha->block[59] = (uint8_t)(total >> 29);
-	for (unsigned int i = 0; i < 4u; i++) {
-		sha->block[60u + i] = (uint8_t)((total << 3) >> (24u - 8u * i));
+	add_byte(sha, 0x80);
+	while ((sha->total & 63u) != 56u) {
+		add_byte(sha, 0);
 	}
+	/* The length in bits. */
+	sha->block[14] = total >> 29;
+	sha->block[15] = total << 3;
 	sha_block(sha->state, sha->block);
 	for (unsigned int i = 0; i < 32u; i++) {
 		out[i] = (uint8_t)(sha->state[i / 4u] >> (24u - 8u * (i % 4u)));

@@ -146,24 +146,28 @@ static int read_tlv_head(struct tmd_patch *patch)
 	return TMD_OK;
 }
 
-/* The value of a known TLV is in scratch: 4 bytes, or 2. */
+/* The value of a TLV is in scratch; of a vendor's, which nobody reads, a piece of it. */
 static void read_tlv_value(struct tmd_patch *patch)
 {
-	struct tmd_f1 *f = &patch->f1;
+	const struct tmd_f1 *f = &patch->f1;
 
-	patch->info.value[f->tag - 1u] =
-		f->value_left == 4u ? tmd_get_u32(patch->scratch) : tmd_get_u16(patch->scratch);
+	if (f->tag < TMD_TLV_VENDOR_FIRST) {
+		patch->info.value[f->tag - 1u] = f->value_left == 4u ? tmd_get_u32(patch->scratch)
+								      : tmd_get_u16(patch->scratch);
+	}
 }
 
-/* True when the value of a vendor's TLV, which may be longer than scratch, has gone by. */
-static bool skip_value(struct tmd_f1 *f, struct input *in)
+/* How many bytes the next step of the head needs in scratch. */
+static uint8_t wanted(const struct tmd_patch *patch)
 {
-	const size_t n = in->bytes < f->value_left ? in->bytes : f->value_left;
-
-	in->data += n;
-	in->bytes -= n;
-	f->value_left = (uint8_t)(f->value_left - n);
-	return f->value_left == 0u;
+	switch (patch->f1.step) {
+	case STEP_HEADER:
+		return TMD_F1_HEADER_SIZE;
+	case STEP_TLV_HEAD:
+		return 2;
+	default:
+		return (uint8_t)tmd_min_u32(patch->f1.value_left, sizeof(patch->scratch));
+	}
 }
 
 int tmd_f1_head(struct tmd_patch *patch, const struct tmd_contract *contract, const uint8_t *data,
@@ -174,30 +178,23 @@ int tmd_f1_head(struct tmd_patch *patch, const struct tmd_contract *contract, co
 	int err = TMD_OK;
 
 	while (err == TMD_OK && patch->head_complete == 0u) {
-		if (f->step == STEP_HEADER) {
-			if (!gather(patch, &in, TMD_F1_HEADER_SIZE)) {
-				break;
-			}
-			err = read_header(patch, contract);
-			if (err == TMD_OK) {
-				f->left = patch->info.meta_bytes;
-				err = next_tlv(patch);
-			}
-		} else if (f->step == STEP_TLV_HEAD) {
-			if (!gather(patch, &in, 2)) {
-				break;
-			}
+		const uint8_t want = wanted(patch);
+
+		if (!gather(patch, &in, want)) {
+			break;
+		}
+		if (f->step == STEP_TLV_HEAD) {
 			err = read_tlv_head(patch);
-		} else if (f->tag >= TMD_TLV_VENDOR_FIRST) {
-			if (!skip_value(f, &in)) {
-				break;
-			}
-			err = next_tlv(patch);
+			continue;
+		}
+		if (f->step == STEP_HEADER) {
+			err = read_header(patch, contract);
+			f->left = patch->info.meta_bytes;
 		} else {
-			if (!gather(patch, &in, f->value_left)) {
-				break;
-			}
 			read_tlv_value(patch);
+			f->value_left = (uint8_t)(f->value_left - want);
+		}
+		if (err == TMD_OK && f->value_left == 0u) {
 			err = next_tlv(patch);
 		}
 	}

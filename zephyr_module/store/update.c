@@ -42,7 +42,9 @@ static int enter_unit(struct tmd_update *u)
 	uint32_t start; /* is u->position */
 	const uint32_t bytes = tmd_region_unit(u->region, u->position, &start);
 
-	/* It is there: guardrail SLOT and the geometry that mount checked keep us inside. */
+	if (bytes == 0u) { /* cannot be: guardrail SLOT and mount's geometry keep us inside */
+		return TMD_ERR_ARGUMENT;
+	}
 	if (u->position != 0u) {
 		u->unit++;
 	}

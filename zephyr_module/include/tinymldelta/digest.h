@@ -25,8 +25,8 @@ uint32_t tmd_crc32(uint32_t crc, const void *data, size_t bytes);
 /* SHA-256 (FIPS 180-4). Messages shorter than 2^32 bytes. */
 struct tmd_sha256 {
 	uint32_t state[8];
-	uint32_t total; /* bytes so far */
-	uint8_t block[64];
+	uint32_t total;     /* bytes so far */
+	uint32_t block[16]; /* what of them is not in `state` yet */
 };
 
 void tmd_sha256_init(struct tmd_sha256 *sha);
