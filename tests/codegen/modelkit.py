@@ -28,7 +28,11 @@ class TensorSpec:
     sparse: bool = False
     shape_signature: tuple[int, ...] = ()
     buffer: int | None = None
-    external: bool = False
+    external: bool = False  # its data is behind the flatbuffer, in the same file
+    external_buffer: int = 0  # its data is in another file (schema of 2025)
+    details_type: int = 0  # another quantisation than by scale and zero point
+    minimum: tuple[float, ...] = ()
+    maximum: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class OperatorSpec:
     name: str
     version: int = 1
     legacy_code: int | None = None  # what the old, 8-bit field says
+    new_code: int | None = None  # what the new, 32-bit field says
 
     @property
     def code(self) -> int:
@@ -49,6 +54,7 @@ class NodeSpec:
     operator: int
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    intermediates: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,9 @@ class ModelSpec:
     signatures: int = 0
     description: str = "made by a test"
     identifier: bytes = b"TFL3"
+    metadata: tuple[tuple[str, bytes], ...] = ()
+    metadata_buffer: int | None = None  # instead of the buffers that the metadata is in
+    external_buffers: int = 0
 
 
 def default_spec() -> ModelSpec:
@@ -143,7 +152,15 @@ class _Writer:
         zero = self._vector(
             tflite.QuantizationParametersStartZeroPointVector, t.zero_point, "PrependInt64"
         )
+        low = self._vector(tflite.QuantizationParametersStartMinVector, t.minimum, "PrependFloat32")
+        high = self._vector(
+            tflite.QuantizationParametersStartMaxVector, t.maximum, "PrependFloat32"
+        )
         tflite.QuantizationParametersStart(b)
+        if t.minimum or t.maximum:
+            tflite.QuantizationParametersAddMin(b, low)
+            tflite.QuantizationParametersAddMax(b, high)
+        tflite.QuantizationParametersAddDetailsType(b, t.details_type)
         tflite.QuantizationParametersAddScale(b, scale)
         tflite.QuantizationParametersAddZeroPoint(b, zero)
         tflite.QuantizationParametersAddQuantizedDimension(b, t.axis)
@@ -156,12 +173,13 @@ class _Writer:
         if t.data is not None or t.external:
             buffer = len(self._buffers)
             self._buffers.append((t.data or b"", t.external))
-        tflite.TensorStart(b)
+        b.StartObject(11)  # one field more than the package's schema
+        b.PrependUint32Slot(10, t.external_buffer, 0)
         tflite.TensorAddShape(b, shape)
         tflite.TensorAddType(b, t.type)
         tflite.TensorAddBuffer(b, buffer if t.buffer is None else t.buffer)
         tflite.TensorAddName(b, name)
-        if t.scale or t.zero_point:
+        if t.scale or t.zero_point or t.minimum or t.maximum or t.details_type:
             tflite.TensorAddQuantization(b, quantisation)
         tflite.TensorAddIsVariable(b, t.is_variable)
         if sparsity is not None:
@@ -181,14 +199,19 @@ class _Writer:
         if custom is not None:
             tflite.OperatorCodeAddCustomCode(b, custom)
         tflite.OperatorCodeAddVersion(b, op.version)
-        tflite.OperatorCodeAddBuiltinCode(b, op.code)
+        tflite.OperatorCodeAddBuiltinCode(b, op.code if op.new_code is None else op.new_code)
         return int(tflite.OperatorCodeEnd(b))
 
     def _node(self, node: NodeSpec) -> int:
         b = self._b
         inputs = self._vector(tflite.OperatorStartInputsVector, node.inputs, "PrependInt32")
         outputs = self._vector(tflite.OperatorStartOutputsVector, node.outputs, "PrependInt32")
+        inner = self._vector(
+            tflite.OperatorStartIntermediatesVector, node.intermediates, "PrependInt32"
+        )
         tflite.OperatorStart(b)
+        if node.intermediates:
+            tflite.OperatorAddIntermediates(b, inner)
         tflite.OperatorAddOpcodeIndex(b, node.operator)
         tflite.OperatorAddInputs(b, inputs)
         tflite.OperatorAddOutputs(b, outputs)
@@ -226,6 +249,21 @@ class _Writer:
             tflite.BufferAddSize(b, 64)
         return int(tflite.BufferEnd(b))
 
+    def _metadata(self, name: str, data: bytes) -> int:
+        text = self._b.CreateString(name)
+        self._buffers.append((data, False))
+        index = len(self._buffers) - 1
+        tflite.MetadataStart(self._b)
+        tflite.MetadataAddName(self._b, text)
+        tflite.MetadataAddBuffer(
+            self._b, index if self._spec.metadata_buffer is None else self._spec.metadata_buffer
+        )
+        return int(tflite.MetadataEnd(self._b))
+
+    def _empty_table(self) -> int:
+        self._b.StartObject(0)
+        return int(self._b.EndObject())
+
     def _signature(self) -> int:
         tflite.SignatureDefStart(self._b)
         return int(tflite.SignatureDefEnd(self._b))
@@ -236,19 +274,26 @@ class _Writer:
         offsets = "PrependUOffsetTRelative"
         graphs = [self._graph() for _ in range(spec.subgraphs)]
         codes = [self._operator_code(op) for op in spec.operators]
-        buffers = [self._buffer(data, external) for data, external in self._buffers]
+        metadata = [self._metadata(name, data) for name, data in spec.metadata]
+        external = [self._empty_table() for _ in range(spec.external_buffers)]
+        buffers = [self._buffer(data, outside) for data, outside in self._buffers]
         signatures = [self._signature() for _ in range(spec.signatures)]
         code_vector = self._vector(tflite.ModelStartOperatorCodesVector, codes, offsets)
         graph_vector = self._vector(tflite.ModelStartSubgraphsVector, graphs, offsets)
         buffer_vector = self._vector(tflite.ModelStartBuffersVector, buffers, offsets)
         signature_vector = self._vector(tflite.ModelStartSignatureDefsVector, signatures, offsets)
-        tflite.ModelStart(b)
+        metadata_vector = self._vector(tflite.ModelStartMetadataVector, metadata, offsets)
+        external_vector = self._vector(tflite.ModelStartBuffersVector, external, offsets)
+        b.StartObject(10)  # two fields more than the package's schema
+        if external:
+            b.PrependUOffsetTRelativeSlot(9, external_vector, 0)
         tflite.ModelAddVersion(b, spec.version)
         tflite.ModelAddOperatorCodes(b, code_vector)
         tflite.ModelAddSubgraphs(b, graph_vector)
         tflite.ModelAddDescription(b, description)
         tflite.ModelAddBuffers(b, buffer_vector)
         tflite.ModelAddSignatureDefs(b, signature_vector)
+        tflite.ModelAddMetadata(b, metadata_vector)
         b.Finish(tflite.ModelEnd(b), file_identifier=spec.identifier)
         return bytes(b.Output())
 
@@ -256,3 +301,15 @@ class _Writer:
 def build(spec: ModelSpec) -> bytes:
     """The `.tflite` that the description stands for, whatever sense it makes."""
     return _Writer(spec).build()
+
+
+def build_shared(spec: ModelSpec, field: str, copies: int) -> bytes:
+    """A model that lists one and the same tensor ("tensors") or node ("operators") many times."""
+
+    class Sharing(_Writer):
+        def _vector(self, start: Callable[..., object], items: Sequence[int], prepend: str) -> int:
+            if start.__name__ == f"SubGraphStart{field.capitalize()}Vector":
+                items = [*items, *[items[-1]] * copies]
+            return super()._vector(start, items, prepend)
+
+    return Sharing(spec).build()

@@ -76,7 +76,7 @@ def _tensor_fact(tensor: Tensor) -> TensorFact:
         shape=tensor.shape,
         scale=q.scale if q else (),
         zero_point=q.zero_point if q else (),
-        axis=q.axis if q else 0,
+        axis=q.axis if q and q.scale else 0,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +23,14 @@ from modelkit import (
 )
 from tinymldelta.errors import Refusal
 from tinymldelta.facts import facts_of
-from tinymldelta.model import Model, read_model, read_model_file
+from tinymldelta.model import Model, read_model, read_model_file, reader
 
 Make = Callable[[ModelSpec], ModelSpec]
+PLAN = "OfflineMemoryAllocation"
+
+
+def plan(offsets: list[int]) -> bytes:
+    return struct.pack(f"<{3 + len(offsets)}i", 1, 0, len(offsets), *offsets)
 
 
 def _nodes(spec: ModelSpec, index: int, **changes: object) -> ModelSpec:
@@ -56,8 +62,68 @@ FAULTS: dict[str, tuple[Make, str]] = {
     "wrong file identifier": (lambda s: replace(s, identifier=b"TFL2"), "not a TFLite model"),
     "wrong schema version": (lambda s: replace(s, version=4), "schema version 4"),
     "operator code unknown to the schema": (
-        lambda s: _operator(s, 0, legacy_code=-5, name="CONV_2D", version=0),
-        "version 0",
+        lambda s: _operator(s, 0, new_code=5000),
+        "code 5000, which the schema does not know",
+    ),
+    "operator code negative": (
+        lambda s: _operator(s, 0, legacy_code=-5, new_code=-7),
+        "code -5, which the schema",
+    ),
+    "operator code that only marks newer ones": (
+        lambda s: _operator(s, 0, legacy_code=127, new_code=127),
+        "code 127",
+    ),
+    "operator version 0": (lambda s: _operator(s, 0, version=0), "version 0"),
+    "control flow into no other subgraph": (
+        lambda s: with_operator(s, "WHILE"),
+        "node 4 is WHILE, which needs another subgraph",
+    ),
+    "external buffers in other files": (
+        lambda s: replace(s, external_buffers=1),
+        "keeps data in other files",
+    ),
+    "tensor in another file": (
+        lambda s: with_tensor(s, 3, external_buffer=1),
+        "keeps its data in another file",
+    ),
+    "quantisation by another scheme": (
+        lambda s: with_tensor(s, 6, details_type=2),
+        "other than by scale and zero point",
+    ),
+    "scales along a dimension of another length": (
+        lambda s: with_tensor(s, 1, axis=1),
+        "2 scales along dimension 1",
+    ),
+    "quantised dimension out of range": (
+        lambda s: with_tensor(s, 1, axis=4),
+        "along dimension 4 of 4",
+    ),
+    "quantised dimension negative": (lambda s: with_tensor(s, 1, axis=-1), "dimension -1 of 4"),
+    "too many inputs": (lambda s: replace(s, inputs=(0,) * 65536), "65536 inputs"),
+    "intermediate index out of range": (
+        lambda s: _nodes(s, 0, intermediates=(9,)),
+        "tensor 9 of 9",
+    ),
+    "graph output out of range": (lambda s: replace(s, outputs=(-1,)), "tensor -1 of 9"),
+    "offline plan without data": (
+        lambda s: replace(s, metadata=((PLAN, b""),)),
+        "plan is too short",
+    ),
+    "offline plan cut off": (
+        lambda s: replace(s, metadata=((PLAN, plan([-1] * 9)[:-1]),)),
+        "plan is too short",
+    ),
+    "offline plan for other tensors": (
+        lambda s: replace(s, metadata=((PLAN, plan([-1] * 10)),)),
+        "does not fit the 9 tensors",
+    ),
+    "offline plan below the arena": (
+        lambda s: replace(s, metadata=((PLAN, plan([-2] * 9)),)),
+        "does not fit the 9 tensors",
+    ),
+    "offline plan in a missing buffer": (
+        lambda s: replace(s, metadata=((PLAN, plan([-1] * 9)),), metadata_buffer=99),
+        "buffer 99",
     ),
     "opcode index out of range": (lambda s: _nodes(s, 0, operator=4), "operator 4 of 4"),
     "input index out of range": (lambda s: _nodes(s, 0, inputs=(9,)), "tensor 9 of 9"),
@@ -99,6 +165,25 @@ def test_fault_is_refused_by_name(name: str) -> None:
     assert message in str(caught.value)
 
 
+def test_too_short() -> None:
+    with pytest.raises(Refusal, match=r"bad\.tflite: 12 bytes are too few"):
+        read_model(b"\x10\0\0\0TFL3\0\0\0\0", "bad.tflite")
+
+
+def test_a_refusal_is_one_line() -> None:
+    spec = with_tensor(default_spec(), 0, name="two\nlines\x1b[2J", shape=(-1, 4))
+    with pytest.raises(Refusal) as caught:
+        read_model(build(spec), "bad.tflite")
+    assert str(caught.value).isprintable()
+
+
+def test_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = build(default_spec())
+    monkeypatch.setattr(reader, "MODEL_MAX", len(data) - 1)
+    with pytest.raises(Refusal, match="too many for a model"):
+        read_model(data, "m")
+
+
 def test_0_bytes_long() -> None:
     with pytest.raises(Refusal, match=r"bad\.tflite: the file is empty"):
         read_model(b"", "bad.tflite")
@@ -109,8 +194,9 @@ def test_a_file_that_is_missing_is_refused(tmp_path: Path) -> None:
         read_model_file(tmp_path / "missing.tflite")
 
 
-def test_truncated_at_every_byte(digits: Path) -> None:
-    data = build(default_spec())
+@pytest.mark.parametrize("of", ["made here", "sst/base.tflite"])
+def test_truncated_at_every_byte(of: str, digits: Path) -> None:
+    data = build(default_spec()) if of == "made here" else (digits.parent / of).read_bytes()
     for length in range(len(data)):
         # What a flatbuffer's end holds may be padding; then the rest is still a whole model.
         try:
@@ -127,6 +213,37 @@ def test_normal_things_that_look_odd_are_accepted() -> None:
     assert (custom.name, custom.custom, custom.version) == ("my operator", True, 7)
     old = read_model(build(with_tensor(spec, 2, axis=3)), "m")  # old converters, on biases
     assert old.tensors[2].quantisation is not None
+    one = read_model(build(with_tensor(spec, 1, zero_point=(0,))), "m")  # TFLM repeats it
+    assert one.tensors[1].quantisation is not None
+    ranged = (
+        read_model(
+            build(with_tensor(spec, 3, scale=(), zero_point=(), minimum=(0.0,), maximum=(1.0,))),
+            "m",
+        )
+        .tensors[3]
+        .quantisation
+    )
+    assert ranged is not None
+    assert ranged.scale == ()
+    assert ranged.max_span is not None
+    assert ranged.max_span.length == 4
+    assert read_model(build(replace(spec, metadata=(("min_runtime_version", b"1.5.0"),))), "m")
+    named = with_operator(spec, "WHILE ")  # a custom operator, whatever its name
+    assert read_model(build(named), "m").operators[-1].custom
+
+
+def test_spans_are_where_the_file_has_the_bytes() -> None:
+    data = build(default_spec())
+    tensor = read_model(data, "m").tensors[1]
+    assert tensor.data is not None
+    assert data[tensor.data.offset :][: tensor.data.length] == bytes(range(18))
+    q = tensor.quantisation
+    assert q is not None
+    assert q.scale_span is not None
+    assert q.zero_point_span is not None
+    assert struct.unpack_from("<2f", data, q.scale_span.offset) == q.scale == (0.25, 0.5)
+    assert q.zero_point_span.length == 16
+    assert (q.min_span, q.max_span) == (None, None)
 
 
 def _read(data: bytes) -> None:
@@ -138,9 +255,13 @@ def _read(data: bytes) -> None:
 
 def test_ten_thousand_random_mutations_give_a_model_or_a_refusal(digits: Path) -> None:
     rng = random.Random(20261121)
-    bases = [build(default_spec()), (digits / "base.tflite").read_bytes()]
+    bases = [
+        build(default_spec()),
+        (digits.parent / "sst" / "base.tflite").read_bytes(),
+        (digits / "base.tflite").read_bytes(),
+    ]
     for round_ in range(10_000):
-        data = bytearray(bases[round_ % 8 == 0])
+        data = bytearray(bases[(round_ % 4 == 0) + (round_ % 8 == 0)])
         for _ in range(rng.choice((1, 1, 2, 8))):
             at = rng.randrange(len(data))
             kind = rng.randrange(4)

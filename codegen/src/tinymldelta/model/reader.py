@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import tflite
 from flatbuffers import number_types
 
 from tinymldelta.errors import Refusal
-from tinymldelta.model.tables import Model, Node, Operator, Quantisation, Span, Tensor
+from tinymldelta.model.schema import slot_of
+from tinymldelta.model.tables import ELEMENT_BITS, Model, Node, Operator, Quantisation, Span, Tensor
 from tinymldelta.model.walk import walk
 from tinymldelta.wire.constants import MODEL_MAX
 
@@ -20,35 +22,22 @@ _IDENTIFIER = b"TFL3"
 _SHORTEST = 16
 _ELEMENTS_MAX = 2**31 - 1
 _DIMENSIONS_MAX = 255  # a rank is one byte under the in/out hash; TFLM's kernels take 8 at most
+_INTERFACE_MAX = 65535  # the same hash counts in and out tensors in two bytes each
+_OFFLINE_PLAN = b"OfflineMemoryAllocation"  # name of the metadata, micro_allocation_info.cc
 
 TYPE_NAMES: dict[int, str] = {
     code: name for name, code in vars(tflite.TensorType).items() if not name.startswith("_")
 }
 _OPERATOR_NAMES: dict[int, str] = {
-    code: name for name, code in vars(tflite.BuiltinOperator).items() if not name.startswith("_")
+    code: name
+    for name, code in vars(tflite.BuiltinOperator).items()
+    if not name.startswith("_") and name != "PLACEHOLDER_FOR_GREATER_OP_CODES"
 }
 _CUSTOM: int = tflite.BuiltinOperator.CUSTOM
 
-# Bits of one element. What is missing here (strings, variants) is refused.
-ELEMENT_BITS: dict[str, int] = {
-    "FLOAT32": 32,
-    "FLOAT16": 16,
-    "INT32": 32,
-    "UINT8": 8,
-    "INT64": 64,
-    "BOOL": 8,
-    "INT16": 16,
-    "COMPLEX64": 64,
-    "INT8": 8,
-    "FLOAT64": 64,
-    "COMPLEX128": 128,
-    "UINT64": 64,
-    "RESOURCE": 32,
-    "UINT32": 32,
-    "UINT16": 16,
-    "INT4": 4,
-    "BFLOAT16": 16,
-}
+# Operators that run another subgraph. In a file with only one it could only be their own, and TFLM
+# recurses into it without end while it plans.
+_CONTROL_FLOW = frozenset({"CALL", "CALL_ONCE", "IF", "WHILE"})
 
 
 class _Reader:
@@ -80,11 +69,15 @@ class _Reader:
                 f"{m.SignatureDefsLength()} signatures; at most one is supported",
                 "export one signature",
             )
+        if any(
+            self._vector("Model", f, m, 4) for f in ("external_buffer_groups", "external_buffers")
+        ):
+            raise self.fault("it keeps data in other files", "export it in one piece")
         graph = m.Subgraphs(0)
         operators = tuple(self._operator(i) for i in range(m.OperatorCodesLength()))
         tensors = tuple(self._tensor(graph.Tensors(i), i) for i in range(graph.TensorsLength()))
         nodes = tuple(
-            self._node(graph.Operators(i), i, len(operators), len(tensors))
+            self._node(graph.Operators(i), i, operators, len(tensors))
             for i in range(graph.OperatorsLength())
         )
         inputs = self._indices(graph, "Inputs", "the graph's inputs", len(tensors), optional=False)
@@ -95,6 +88,8 @@ class _Reader:
             raise self.fault(f"the graph has no {'outputs' if inputs else 'inputs'}")
         if not nodes:
             raise self.fault("the graph has no operators")
+        if max(len(inputs), len(outputs)) > _INTERFACE_MAX:
+            raise self.fault(f"the graph has {len(inputs)} inputs and {len(outputs)} outputs")
         for index in (*inputs, *outputs):
             self._check_interface(tensors[index])
         return Model(
@@ -108,6 +103,7 @@ class _Reader:
             nodes=nodes,
             inputs=inputs,
             outputs=outputs,
+            offline_plan=self._offline_plan(len(tensors)),
         )
 
     def _text(self, raw: bytes | None) -> str:
@@ -115,8 +111,11 @@ class _Reader:
 
     def _operator(self, index: int) -> Operator:
         entry = self._model.OperatorCodes(index)
-        # Old files have only the first field, new ones put 127 there for codes beyond it.
-        code = max(entry.DeprecatedBuiltinCode(), entry.BuiltinCode())
+        # Old files have only the first field, new ones put 127 there for codes beyond it. The
+        # larger counts, as in TFLM's GetBuiltinCode. entry.BuiltinCode() would give the first for
+        # codes below 127, whatever the second says.
+        new = self._scalar("OperatorCode", "builtin_code", entry, number_types.Int32Flags)
+        code = max(entry.DeprecatedBuiltinCode(), new)
         version = entry.Version()
         if version < 1:
             raise self.fault(f"operator {index} has version {version}")
@@ -133,38 +132,53 @@ class _Reader:
             raise self.fault(f"operator {index} has code {code}, which the schema does not know")
         return Operator(code, _OPERATOR_NAMES[code], False, version)
 
-    def _span(self, table: Any, slot: int, size: int) -> Span | None:
-        """Where a vector stands in the file; `slot` is its field number, `size` an element's."""
-        offset = number_types.UOffsetTFlags.py_type(table._tab.Offset(4 + 2 * slot))
-        if offset == 0 or table._tab.VectorLen(offset) == 0:
+    def _scalar(self, table: str, field: str, entry: Any, kind: Any) -> int:
+        """A field that the tflite package does not know, or changes. 0 if it is absent."""
+        offset = entry._tab.Offset(4 + 2 * slot_of(table, field))
+        return int(entry._tab.Get(kind, offset + entry._tab.Pos)) if offset else 0
+
+    def _vector(self, table: str, field: str, entry: Any, size: int) -> Span | None:
+        """Where a vector of elements of `size` bytes stands. None if it is absent or empty."""
+        offset = int(entry._tab.Offset(4 + 2 * slot_of(table, field)))
+        if offset == 0 or entry._tab.VectorLen(offset) == 0:
             return None
-        return Span(int(table._tab.Vector(offset)), int(table._tab.VectorLen(offset)) * size)
+        return Span(int(entry._tab.Vector(offset)), int(entry._tab.VectorLen(offset)) * size)
 
     def _quantisation(self, tensor: Any, where: str, shape: tuple[int, ...]) -> Quantisation | None:
         q = tensor.Quantization()
-        if q is None or q.ScaleLength() == 0 and q.ZeroPointLength() == 0:
+        if q is None:
+            return None
+        if q.DetailsType():
+            raise self.fault(
+                f"{where} has a quantisation other than by scale and zero point",
+                "convert it with TensorFlow Lite's own quantisation",
+            )
+        spans = [
+            self._vector("QuantizationParameters", field, q, size)
+            for field, size in (("scale", 4), ("zero_point", 8), ("min", 4), ("max", 4))
+        ]
+        if not any(spans):
             return None
         scale = tuple(float(q.Scale(i)) for i in range(q.ScaleLength()))
         zero_point = tuple(int(q.ZeroPoint(i)) for i in range(q.ZeroPointLength()))
         axis = q.QuantizedDimension()
         if len(scale) != len(zero_point) and len(zero_point) not in (0, 1):
             raise self.fault(f"{where} has {len(scale)} scales and {len(zero_point)} zero points")
-        if not scale:
+        if zero_point and not scale:
             raise self.fault(f"{where} has zero points and no scale")
         if not all(math.isfinite(s) for s in scale):
             raise self.fault(f"{where} has a scale that is no finite number")
-        # Old converters wrote the filter's axis (3) on biases of rank 1: any dimension will do.
-        if len(scale) > 1 and len(scale) not in shape:
-            raise self.fault(f"{where} has {len(scale)} scales and the shape {list(shape)}")
-        return Quantisation(
-            scale,
-            zero_point,
-            axis,
-            scale_span=self._span(q, 2, 4),
-            zero_point_span=self._span(q, 3, 8),
-            min_span=self._span(q, 0, 4),
-            max_span=self._span(q, 1, 4),
-        )
+        if len(scale) > 1:
+            # Converters before 2020 wrote the axis of the weights (3) on biases, which have one.
+            along = 0 if len(shape) == 1 else axis
+            if not 0 <= along < len(shape):
+                raise self.fault(f"{where} is quantised along dimension {axis} of {len(shape)}")
+            if len(scale) != shape[along]:
+                raise self.fault(
+                    f"{where} has {len(scale)} scales along dimension {along} of the "
+                    f"shape {list(shape)}"
+                )
+        return Quantisation(scale, zero_point, axis, *spans)
 
     def _tensor(self, tensor: Any, index: int) -> Tensor:
         name = self._text(tensor.Name())
@@ -186,6 +200,8 @@ class _Reader:
             )
         if math.prod(shape) > _ELEMENTS_MAX:
             raise self.fault(f"{where} has the impossible shape {list(shape)}")
+        if self._scalar("Tensor", "external_buffer", tensor, number_types.Uint32Flags):
+            raise self.fault(f"{where} keeps its data in another file", "export it in one piece")
         if tensor.Sparsity() is not None:
             raise self.fault(f"{where} is sparse", "convert it without sparsity")
         buffer = tensor.Buffer()
@@ -210,17 +226,23 @@ class _Reader:
                 f"{where} keeps its data outside the flatbuffer",
                 "export it in one piece, below 2 GB",
             )
-        span = self._span(table, 0, 1)
+        span = self._vector("Buffer", "data", table, 1)
         if span is not None and span.length != (elements * bits + 7) // 8:
             raise self.fault(
                 f"{where} has {span.length} bytes of data and needs {(elements * bits + 7) // 8}"
             )
         return span
 
-    def _node(self, node: Any, index: int, operators: int, tensors: int) -> Node:
+    def _node(self, node: Any, index: int, operators: tuple[Operator, ...], tensors: int) -> Node:
         where = f"node {index}"
-        if not 0 <= node.OpcodeIndex() < operators:
-            raise self.fault(f"{where} names operator {node.OpcodeIndex()} of {operators}")
+        if node.OpcodeIndex() >= len(operators):
+            raise self.fault(f"{where} names operator {node.OpcodeIndex()} of {len(operators)}")
+        operator = operators[node.OpcodeIndex()]
+        if operator.name in _CONTROL_FLOW and not operator.custom:
+            raise self.fault(
+                f"{where} is {operator.name}, which needs another subgraph",
+                "convert it without control flow",
+            )
         if node.LargeCustomOptionsOffset() > 1:
             raise self.fault(
                 f"{where} keeps its options outside the flatbuffer",
@@ -245,6 +267,25 @@ class _Reader:
                 raise self.fault(f"{where} name tensor {index} of {tensors}")
         return indices
 
+    def _offline_plan(self, tensors: int) -> tuple[int, ...]:
+        """The last plan in the metadata, as TFLM takes it: i32 version, subgraph, n, n offsets."""
+        plan: tuple[int, ...] = ()
+        for i in range(self._model.MetadataLength()):
+            entry = self._model.Metadata(i)
+            if entry.Name() != _OFFLINE_PLAN:
+                continue
+            buffer, buffers = entry.Buffer(), self._model.BuffersLength()
+            if buffer >= buffers:
+                raise self.fault(f"the offline memory plan is in buffer {buffer} of {buffers}")
+            span = self._vector("Buffer", "data", self._model.Buffers(buffer), 1)
+            if span is None or span.length < 12 + 4 * tensors:
+                raise self.fault(f"the offline memory plan is too short for {tensors} tensors")
+            _, _, count, *offsets = struct.unpack_from(f"<{3 + tensors}i", self._data, span.offset)
+            if count != tensors or any(offset < -1 for offset in offsets):
+                raise self.fault(f"the offline memory plan does not fit the {tensors} tensors")
+            plan = tuple(offsets)
+        return plan
+
     def _check_interface(self, tensor: Tensor) -> None:
         where = f"in or out tensor {tensor.index} ({tensor.name!r})"
         if tensor.quantisation and any(s <= 0 for s in tensor.quantisation.scale):
@@ -263,7 +304,9 @@ def read_model(data: bytes, name: str) -> Model:
         raise Refusal(name, "the file is empty", "give a .tflite model")
     if len(data) > MODEL_MAX:
         raise Refusal(name, f"{len(data)} bytes are too many for a model", "")
-    if len(data) < _SHORTEST or data[4:8] != _IDENTIFIER:
+    if len(data) < _SHORTEST:
+        raise Refusal(name, f"{len(data)} bytes are too few for a model", "give a .tflite model")
+    if data[4:8] != _IDENTIFIER:
         raise Refusal(name, "not a TFLite model: bytes 4 to 7 are not TFL3", "give a .tflite model")
     walk(data, name)
     return _Reader(data, name).read()

@@ -1,7 +1,9 @@
 """The part of the TFLite schema that is read, as data for the walk.
 
 Slots are the field numbers of `schema.fbs`, counted from 0 in the order of declaration. What is not
-listed is never looked at.
+listed is never looked at. Fields that are newer than the `tflite` package's schema (external
+buffers, of 2025) are listed because a file that uses them must be refused. A table without fields
+is only looked at for being there.
 """
 
 from __future__ import annotations
@@ -16,12 +18,15 @@ class Kind(Enum):
     SCALAR = "scalar"
     STRING = "string"
     SCALARS = "vector of scalars"
+    SPAN = "vector of which only place and length are read"
     TABLE = "table"
     TABLES = "vector of tables"
 
 
 @dataclass(frozen=True, slots=True)
 class FieldType:
+    """`size`: bytes of the scalar, or of an element; `table`: what a table or its vector holds."""
+
     name: str
     slot: int
     kind: Kind
@@ -52,7 +57,10 @@ TABLES: dict[str, tuple[FieldType, ...]] = {
         _tables("subgraphs", 2, "SubGraph"),
         _string("description", 3),
         _tables("buffers", 4, "Buffer"),
+        _tables("metadata", 6, "Metadata"),
         _tables("signature_defs", 7, "SignatureDef"),
+        _tables("external_buffer_groups", 8, "External"),
+        _tables("external_buffers", 9, "External"),
     ),
     "OperatorCode": (
         _scalar("deprecated_builtin_code", 0, 1),
@@ -74,12 +82,14 @@ TABLES: dict[str, tuple[FieldType, ...]] = {
         FieldType("quantization", 4, Kind.TABLE, 4, "QuantizationParameters"),
         _scalar("is_variable", 5, 1),
         FieldType("sparsity", 6, Kind.TABLE, 4, "SparsityParameters"),
+        _scalar("external_buffer", 10, 4),
     ),
     "QuantizationParameters": (
-        _scalars("min", 0, 4),
-        _scalars("max", 1, 4),
+        FieldType("min", 0, Kind.SPAN, 4),
+        FieldType("max", 1, Kind.SPAN, 4),
         _scalars("scale", 2, 4),
         _scalars("zero_point", 3, 8),
+        _scalar("details_type", 4, 1),
         _scalar("quantized_dimension", 6, 4),
     ),
     "SparsityParameters": (),
@@ -91,9 +101,19 @@ TABLES: dict[str, tuple[FieldType, ...]] = {
         _scalar("large_custom_options_offset", 9, 8),
     ),
     "Buffer": (
-        _scalars("data", 0, 1),
+        FieldType("data", 0, Kind.SPAN, 1),
         _scalar("offset", 1, 8),
         _scalar("size", 2, 8),
     ),
+    "Metadata": (
+        _string("name", 0),
+        _scalar("buffer", 1, 4),
+    ),
     "SignatureDef": (),
+    "External": (),
 }
+
+
+def slot_of(table: str, field: str) -> int:
+    """The field's number. Both must be in `TABLES`."""
+    return next(f.slot for f in TABLES[table] if f.name == field)

@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+# Bits of one element, by the schema's name of its type. What is missing here (strings, variants) is
+# refused by the reader, so every `Tensor.type` is a key.
+ELEMENT_BITS: Final[dict[str, int]] = {
+    "FLOAT32": 32, "FLOAT16": 16, "INT32": 32, "UINT8": 8, "INT64": 64, "BOOL": 8, "INT16": 16,
+    "COMPLEX64": 64, "INT8": 8, "FLOAT64": 64, "COMPLEX128": 128, "UINT64": 64, "RESOURCE": 32,
+    "UINT32": 32, "UINT16": 16, "INT4": 4, "BFLOAT16": 16,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +26,10 @@ class Span:
 class Quantisation:
     """value = scale * (q - zero_point), per tensor or along dimension `axis`.
 
-    scale and zero_point have one entry, or one per index of the axis. The spans are those of the
-    vectors in the file; None where a vector is absent or empty.
+    scale has one entry, or one per index of the axis; zero_point as many, or one, or none. Both are
+    empty where the file has a range only. axis counts only with several scales, and on tensors of
+    rank 1 may be that of the weights. The spans are those of the vectors in the file; None where a
+    vector is absent or empty. min and max are never read by TFLM.
     """
 
     scale: tuple[float, ...]
@@ -34,7 +45,8 @@ class Quantisation:
 class Tensor:
     """`type` is the schema's name of the element type, `type_code` its number.
 
-    data: span of the constant data; None for what is computed at run time.
+    shape: dimensions from 0 up, outermost first; () for a scalar. data: span of the constant data;
+    None for what is computed at run time. buffer: index into the file's buffers.
     """
 
     index: int
@@ -77,7 +89,13 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """`name` is what to call the file in messages; `length` is in bytes."""
+    """A model with one graph. Frozen, and apart from the bytes it was read from.
+
+    name: what to call the file in messages; length: bytes, up to MODEL_MAX; sha256: 32 bytes over
+    the whole file. Every index in nodes, inputs and outputs is that of a tensor, or -1 where a node
+    omits one. offline_plan: () or, per tensor, the offset in the arena that the file asks for, -1
+    where it leaves the choice to TFLM (metadata "OfflineMemoryAllocation").
+    """
 
     name: str
     length: int
@@ -89,6 +107,7 @@ class Model:
     nodes: tuple[Node, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    offline_plan: tuple[int, ...] = ()
 
     @property
     def input_tensors(self) -> tuple[Tensor, ...]:
