@@ -191,9 +191,9 @@ int tmd_update_begin(struct tmd_update *u, struct tmd_store *store)
 static int take(struct tmd_update *u, const uint8_t *data, size_t bytes)
 {
 	const struct tmd_patch_io io = {read_base, emit, u};
+	size_t used = 0;
 
 	if (!tmd_patch_head_complete(&u->patch)) {
-		size_t used = 0;
 		int err = tmd_patch_head(&u->patch, u->store->config->contract, data, bytes, &used);
 
 		if (err == TMD_OK && tmd_patch_head_complete(&u->patch)) {
@@ -202,10 +202,9 @@ static int take(struct tmd_update *u, const uint8_t *data, size_t bytes)
 		if (err != TMD_OK) {
 			return err;
 		}
-		data += used;
-		bytes -= used;
 	}
-	return bytes == 0u ? TMD_OK : tmd_patch_body(&u->patch, &io, data, bytes);
+	return bytes == used ? TMD_OK
+			     : tmd_patch_body(&u->patch, &io, data + used, bytes - used);
 }
 
 int tmd_update_write(struct tmd_update *u, const void *data, size_t bytes)

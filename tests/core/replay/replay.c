@@ -15,8 +15,8 @@
  *
  * Every case is applied staged and streamed, each on a fresh device. What must hold besides the
  * status: OK leaves exactly the target, seen by a store that starts from rubbish in RAM; a refusal
- * leaves base and records, staged and before the body also every byte of flash; no operation was
- * one that flash does not allow, and no place was programmed twice.
+ * leaves base, its slot and records, staged and before the body also every byte of flash; no
+ * operation was one that flash does not allow, and no place was programmed twice.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,9 +124,12 @@ static void fail(unsigned long number, const char *how, const char *what, int go
 	}
 }
 
-/* Statuses that are decided before the first byte of the body. TRUNCATED may come later. */
-static bool is_of_head(int status)
+/* Was this decided before the first byte of the body? */
+static bool is_of_head(int status, const uint8_t *patch, uint32_t bytes)
 {
+	if (status == TMD_ERR_TRUNCATED) {
+		return bytes < 80u || bytes < 80u + patch[76] + 256u * patch[77];
+	}
 	return status == TMD_ERR_FORMAT || status == TMD_ERR_HEADER ||
 	       status == TMD_ERR_DIGEST_KIND || status == TMD_ERR_METADATA ||
 	       (status <= TMD_ERR_UNGUARDED && status >= TMD_ERR_BASE);
@@ -188,8 +191,13 @@ static void run(const struct one_case *c, unsigned long number, bool staged)
 	} else {
 		const uint32_t records = d.config.records.offset;
 
-		if ((staged || is_of_head(got)) && memcmp(before, d.sim.bytes, d.sim.size) != 0) {
+		if ((staged || is_of_head(got, patch, c->patch_bytes)) &&
+		    memcmp(before, d.sim.bytes, d.sim.size) != 0) {
 			fail(number, how, "flash changed", got, c->expected);
+		}
+		if (d.config.compiled_in == NULL &&
+		    memcmp(before, d.sim.bytes, d.config.slot[0].bytes) != 0) {
+			fail(number, how, "active slot changed", got, c->expected);
 		}
 		if (memcmp(before + records, d.sim.bytes + records, d.config.records.bytes) != 0) {
 			fail(number, how, "records changed", got, c->expected);
