@@ -1092,7 +1092,16 @@ _HOSTILE_HEADER = [
         _NO_DIGEST,
     ),
     _fault("header_is_judged_before_metadata", Status.HEADER, _with(flags=1, meta_bytes=1025)),
-    _fault("metadata_of_1025_bytes", Status.METADATA, _with(meta_bytes=1025)),
+    _fault(
+        "metadata_of_1025_bytes",
+        Status.METADATA,
+        _with(tlvs=(*TLVS, *[tlv(0x80, bytes(255))] * 3, tlv(0x80, bytes(230)))),
+    ),
+    _fault(
+        "metadata_of_1025_bytes_is_judged_with_the_header",
+        Status.METADATA,
+        _with(tlvs=(), chunks=(), meta_bytes=1025),
+    ),
     _fault("metadata_of_65535_bytes", Status.METADATA, _with(meta_bytes=0xFFFF)),
     _fault(
         "metadata_of_1024_bytes",
@@ -1247,6 +1256,21 @@ _HOSTILE_CHUNKS = [
         "runs_at_the_end_of_the_target",
         Status.CHUNK_BOUNDS,
         lambda p: replace(p, chunks=(*p.chunks, chunk(len(p.target), b"\1\0", encoding=RLE))),
+    ),
+    _fault(
+        "end_of_the_target_is_judged_before_the_runs",
+        Status.CHUNK_BOUNDS,
+        lambda p: replace(
+            p, chunks=(*p.chunks, chunk(len(p.target), b"\1\0", encoding=RLE)[:CHUNK_BYTES])
+        ),
+    ),
+    _fault(
+        "end_of_the_target_is_judged_before_the_gap",
+        Status.CHUNK_BOUNDS,
+        lambda p: replace(
+            _longer_target(p, 9),
+            chunks=(*p.chunks, chunk(len(p.base) + 9, b"\1\0", encoding=RLE)),
+        ),
     ),
     _fault(
         "bounds_are_judged_before_the_payload",

@@ -124,6 +124,11 @@ def test_ranges_closer_than_the_merge_gap_are_one_chunk() -> None:
         assert [chunk.offset for chunk in patch.chunks] == offsets
 
 
+def test_neighbours_are_one_chunk_with_any_merge_gap() -> None:
+    target = bytes(9) + b"\1\2\3" + bytes(9)
+    assert [chunk.offset for chunk in _written(bytes(21), target, merge_gap=0).chunks] == [9]
+
+
 def test_tail_is_merged_like_any_range() -> None:
     base = bytes(64)
     target = bytes(60) + b"\1" + bytes(3) + b"abc"
@@ -205,11 +210,15 @@ def test_more_ranges_than_the_format_counts_are_merged() -> None:
     assert len(patch.chunks) < 65_536
 
 
-def test_merging_never_fails_with_gap_0_or_many_runs() -> None:
+def test_merging_never_fails_with_gap_0() -> None:
     base, target = _far_apart(140_000, 2)
     assert len(_written(base, target, merge_gap=0).chunks) < 65_536
-    runs = b"".join(bytes((n % 2,)) * 40 + b"abcdefgh" for n in range(40_000))
-    patch = _written(b"-", runs, merge_gap=0)  # runs that would be cut out, too many to count
+
+
+def test_merging_never_fails_with_many_long_runs() -> None:
+    noise = random.Random(2).randbytes(40 * 33_000)
+    runs = b"".join(bytes(40) + noise[at : at + 40] for at in range(0, len(noise), 40))
+    patch = _written(b"-", runs, merge_gap=32)  # runs that would be cut out, too many to count
     assert len(patch.chunks) < 65_536
 
 
