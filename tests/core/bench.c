@@ -319,6 +319,7 @@ static int front_erase(void *ctx, uint32_t offset, uint32_t bytes)
 {
 	struct bench *b = ctx;
 	const uint32_t unit = unit_number(&b->flash, offset);
+	int err;
 
 	if (is_dead(b)) {
 		return 7;
@@ -326,7 +327,11 @@ static int front_erase(void *ctx, uint32_t offset, uint32_t bytes)
 	if (unit < b->units_n && b->erased[unit] < UINT8_MAX) {
 		b->erased[unit]++;
 	}
-	return front_result(b, b->device.sim.flash.erase(&b->device.sim, offset, bytes));
+	err = b->device.sim.flash.erase(&b->device.sim, offset, bytes);
+	if (b->device.sim.counts.operations == b->device.sim.fault_at) {
+		b->erase_went_wrong = true;
+	}
+	return front_result(b, err);
 }
 
 static const void *front_map(void *ctx, uint32_t offset, uint32_t bytes)
@@ -439,6 +444,7 @@ void bench_mark(struct bench *b)
 	memcpy(b->bytes, b->device.sim.bytes, b->device.sim.size);
 	memcpy(b->state, b->device.sim.state, states_n(b));
 	memset(b->erased, 0, b->units_n);
+	b->erase_went_wrong = false;
 	b->counts = b->device.sim.counts;
 	b->random = b->device.sim.random;
 }
@@ -450,6 +456,7 @@ void bench_rewind(struct bench *b)
 	memcpy(sim->bytes, b->bytes, sim->size);
 	memcpy(sim->state, b->state, states_n(b));
 	memset(b->erased, 0, b->units_n);
+	b->erase_went_wrong = false;
 	sim->counts = b->counts;
 	sim->random = b->random;
 	sim->illegal_text[0] = '\0';

@@ -76,7 +76,8 @@ struct bench {
 
 	enum bench_fault fault;
 	uint64_t fault_at; /* the operation, or read, as the simulator counts them */
-	uint8_t *erased;   /* owned: erases of each erase unit since the last bench_mark */
+	bool erase_went_wrong; /* the simulator's fault hit an erase since the last bench_mark */
+	uint8_t *erased;       /* owned: erases of each erase unit since the last bench_mark */
 	uint32_t units_n;
 
 	/* owned: the flash at the last bench_mark */

@@ -149,7 +149,7 @@ static inline bool expect_bytes(const void *got, const void *want, size_t bytes,
 
 static inline void harness_run(void (*test)(void), const char *name)
 {
-	(void)setvbuf(stdout, NULL, _IOLBF, 0); /* a sanitizer that ends the program loses nothing */
+	(void)setvbuf(stdout, NULL, _IOLBF, 0); /* nothing is lost if a sanitizer ends it */
 	harness.checks = 0;
 	harness.wrong = 0;
 	context("%s", "");

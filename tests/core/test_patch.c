@@ -261,7 +261,8 @@ static void test_surroundings_that_fail(void)
 	EXPECT(calls > 20u);
 	for (world.fail_at = 1; world.fail_at <= calls; world.fail_at++) {
 		context("call %u", (unsigned int)world.fail_at);
-		world.failure = world.fail_at % 2u != 0u ? TMD_ERR_FLASH_READ : TMD_ERR_FLASH_VERIFY;
+		world.failure = world.fail_at % 2u != 0u ? TMD_ERR_FLASH_READ
+							 : TMD_ERR_FLASH_VERIFY;
 		EXPECT_STATUS(decode(patch.at, patch.n, 50, 50), world.failure);
 		EXPECT_EQ(world.calls, world.fail_at);
 	}

@@ -150,12 +150,13 @@ static void test_ill_formed_ports(void)
 {
 	static const struct tmd_flash_run empty[] = {{32, 2}, {0, 5}};
 	static const struct tmd_flash_run wraps[] = {{32, 2}, {0x10000, 0x10000}};
+	static const struct tmd_flash_run wraps_to_one[] = {{0x8000, 0x20001}};
 	static const struct tmd_flash_run wraps_in_sum[] = {{0x80000000u, 1}, {0x80000000u, 1}};
 	struct tmd_region region = region_of(0, 384);
 	struct tmd_region_shape shape;
 
 	for (uint32_t unit = 0; unit <= 600u; unit++) {
-		/* A divisor of the write buffer and of every erase unit, of which the least is 16. */
+		/* A divisor of the write buffer and of every erase unit: the least is 16. */
 		const bool good = unit != 0u && TMD_WRITE_BUFFER % unit == 0u && 16u % unit == 0u;
 
 		context("write unit of %u", (unsigned int)unit);
@@ -177,6 +178,10 @@ static void test_ill_formed_ports(void)
 	region = region_of(0, 0x20000);
 	flash.runs = wraps;
 	flash.runs_n = 2;
+	expect_invalid(&region);
+	region = region_of(0, 0x8000); /* as a device of 4 GB and one unit might look */
+	flash.runs = wraps_to_one;
+	flash.runs_n = 1;
 	expect_invalid(&region);
 	region = region_of(0, 0x80000000u);
 	flash.runs = wraps_in_sum;

@@ -119,7 +119,8 @@ static void test_forty_updates_in_a_row(void)
 			const bool forth = i % 2u == 0u;
 
 			bench_mark(&b);
-			EXPECT_STATUS(bench_send(&b, forth ? &patch : &back, i % 3u == 0u ? 0u : 31u),
+			EXPECT_STATUS(bench_send(&b, forth ? &patch : &back,
+						 i % 3u == 0u ? 0u : 31u),
 				      TMD_OK);
 			expect_each_unit_erased_once_at_most();
 			EXPECT_STATUS(bench_boot(&b), TMD_OK);
@@ -296,9 +297,11 @@ static void test_failing_flash_at_every_operation(void)
 				EXPECT_STATUS(bench_boot(&b), TMD_OK);
 				b.device.sim.random += n;
 				b.device.sim.fault = (uint8_t)(n % 3u + 1u);
-				b.device.sim.fault_at = b.device.sim.counts.operations + 1u + n / 3u;
+				b.device.sim.fault_at =
+					b.device.sim.counts.operations + 1u + n / 3u;
 				context("%s, staged %u, fault %u at %u", small[g].name, staged,
-					(unsigned int)b.device.sim.fault, (unsigned int)(n / 3u) + 1u);
+					(unsigned int)b.device.sim.fault,
+					(unsigned int)(n / 3u) + 1u);
 				got = bench_send(&b, &patch, piece);
 				EXPECT(bench_holds(&b, got == TMD_OK ? &target : &base));
 				if (b.device.sim.counts.illegal != 0u) {

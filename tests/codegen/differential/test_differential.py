@@ -57,6 +57,8 @@ def replay(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The replay program, built with the sanitizers."""
     if shutil.which("cmake") is None:
         pytest.skip("no CMake: apt install cmake")
+    if shutil.which(os.environ.get("CC", "cc")) is None:
+        pytest.skip("no C compiler: apt install gcc, or name one in CC")
     folder = tmp_path_factory.mktemp("replay")
     for command in (
         ["cmake", "-S", root, "-B", folder, "-DTMD_SANITIZE=ON", "-DCMAKE_BUILD_TYPE=Release"],

@@ -27,7 +27,7 @@
 #define FIELDS 11
 #define CASE_MAX 0x100000u
 
-/* Small, so that a case costs little; unlike each other in everything that the store has to mind. */
+/* Small, so that a case costs little; unlike each other in all that the store has to mind. */
 static const struct tmd_sim_geometry geometries[] = {
 	{"once16", "", {{256, 1}}, 1, 16, 0xFF, TMD_SIM_WRITE_ONCE},
 	{"words", "", {{128, 1}}, 1, 4, 0xFF, 0},
