@@ -44,6 +44,26 @@ STAGED = Configuration("staged", "streamed and staged", ("STREAMED", "STAGED"))
 TEXTS = Configuration("texts", "with status texts", ("STREAMED", "STAGED", "TEXTS"))
 CONFIGURATIONS = (DECODER, STREAMED, STAGED, TEXTS)
 
+# What the configurations are built with: format 1 alone.
+FORMAT_1 = ("-DTMD_DECODER=0",)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A decoder of format 2, alone. Limits in bytes on the Cortex-M33."""
+
+    key: str
+    name: str
+    defines: tuple[str, ...]
+    code_limit: int
+    memory_limit: int
+
+
+VARIANTS = (
+    Variant("lean", "lean decoder", ("-DTMD_DECODER=1", "-DTMD_WITH_FORMAT_1=0"), 6144, 2560),
+    Variant("default", "default decoder", ("-DTMD_DECODER=2", "-DTMD_WITH_FORMAT_1=0"), 9216, 6144),
+)
+
 # Source file and symbol to the part that they belong to; the first that matches. Files that are not
 # here are parts of their own.
 PARTS = (
@@ -52,6 +72,8 @@ PARTS = (
     ("core/digest.o", "*", "SHA-256"),
     ("core/patch.o", "*", "decoder: all formats"),
     ("core/format1.o", "*", "decoder: format 1"),
+    ("core/format2.o", "*", "decoder: heads"),
+    ("core/body.o", "*", "decoder: body of format 2"),
     ("core/guard.o", "*", "guardrails"),
     ("core/status.o", "*", "status texts"),
     ("store/region.o", "*", "flash regions"),
@@ -82,6 +104,7 @@ STREAMED_ENTRIES = (
     "tmd_update_finish",
     "tmd_update_abort",
 )
+DECODER_ENTRIES = ("tmd_patch_head", "tmd_patch_body", "tmd_patch_end")
 STAGED_ENTRIES = ("tmd_update_check", "tmd_update_staged")
 ENTRIES = STREAMED_ENTRIES + STAGED_ENTRIES
 WAYS = {"streamed": STREAMED_ENTRIES, "staged": ENTRIES}
@@ -133,6 +156,7 @@ class Memory:
 class Footprint:
     code: dict[str, Code] = field(default_factory=dict)  # by configuration
     memory: dict[int, Memory] = field(default_factory=dict)  # by TMD_WRITE_BUFFER
+    decoders: dict[str, tuple[Code, int, int]] = field(default_factory=dict)  # struct, stack
 
 
 # ---- measuring ----
@@ -151,7 +175,8 @@ def measure(target: Target, folder: Path) -> Footprint:
     out = Footprint()
     for buffer in BUFFERS:
         build = folder / target.key / str(buffer)
-        objects = compile_device(target, build, (f"-DTMD_WRITE_BUFFER={buffer}",))
+        defines = (f"-DTMD_WRITE_BUFFER={buffer}", *FORMAT_1)
+        objects = compile_device(target, build, defines)
         # The largest configuration has every library function that the analysis can meet.
         elf, linked = link_firmware(target, build, TEXTS, objects)
         stacks = stack.library_stacks(target, elf, linked, ".library")
@@ -166,7 +191,23 @@ def measure(target: Target, folder: Path) -> Footprint:
             for configuration in CONFIGURATIONS:
                 elf, linked = link_firmware(target, build, configuration, objects)
                 out.code[configuration.key] = weigh(target, elf, linked, called)
+    for variant in VARIANTS:
+        out.decoders[variant.key] = measure_decoder(target, folder / target.key, variant)
     return out
+
+
+def measure_decoder(target: Target, folder: Path, variant: Variant) -> tuple[Code, int, int]:
+    """Code of a decoder with guardrails and digests, and its RAM: the struct and the stack."""
+    build = folder / variant.key
+    objects = compile_device(target, build, variant.defines)
+    elf, linked = link_firmware(target, build, DECODER, objects, variant.defines)
+    stacks = stack.library_stacks(target, elf, linked, ".library")
+    outside = {**INDIRECT, "io->emit": (OUTSIDE,), "io->read_base": (OUTSIDE,)}
+    graph = stack.analyse(target, objects, REPOSITORY, outside, stacks)
+    called = set().union(*graph.calls.values())
+    deepest = max(graph.deepest(entry).bytes for entry in DECODER_ENTRIES)
+    size = struct_sizes(target, build, BUFFER, variant.defines)["tmd_patch"]
+    return weigh(target, elf, linked, called), size, deepest
 
 
 def compile_device(target: Target, build: Path, defines: Sequence[str]) -> list[Path]:
@@ -181,9 +222,13 @@ def compile_device(target: Target, build: Path, defines: Sequence[str]) -> list[
 
 
 def link_firmware(
-    target: Target, build: Path, configuration: Configuration, objects: Sequence[Path]
+    target: Target,
+    build: Path,
+    configuration: Configuration,
+    objects: Sequence[Path],
+    extra: Sequence[str] = FORMAT_1,
 ) -> tuple[Path, linkmap.LinkMap]:
-    defines = [f"-DBENCH_{name}" for name in configuration.defines]
+    defines = [*extra, *(f"-DBENCH_{name}" for name in configuration.defines)]
     firmware = build / "firmware.o"
     toolchain.compile_c(target, FIRMWARE / "firmware.c", firmware, REPOSITORY, (INCLUDE, *defines))
     elf = build / f"{configuration.key}.elf"
@@ -229,9 +274,11 @@ def static_bytes(target: Target, objects: Sequence[Path]) -> int:
     return sum(int(row[1]) + int(row[2]) for row in rows)
 
 
-def struct_sizes(target: Target, build: Path, buffer: int) -> dict[str, int]:
+def struct_sizes(
+    target: Target, build: Path, buffer: int, defines: Sequence[str] = FORMAT_1
+) -> dict[str, int]:
     obj = build / "structs.o"
-    extra = (INCLUDE, f"-DTMD_WRITE_BUFFER={buffer}")
+    extra = (INCLUDE, f"-DTMD_WRITE_BUFFER={buffer}", *defines)
     toolchain.compile_c(target, FIRMWARE / "structs.c", obj, REPOSITORY, extra)
     symbols = toolchain.symbols(target, obj, build)
     return {struct: symbols[f"sizeof_{struct}"][1] for struct in STRUCTS}
@@ -266,7 +313,22 @@ def limits_of(measured: dict[Target, Footprint]) -> list[Limit]:
     return [
         Limit(f"code on {M33.name}, {STREAMED.name}", code, CODE_LIMIT),
         Limit(f"working memory on {M33.name}, streamed or staged", memory, MEMORY_LIMIT),
+        *decoder_limits(footprint),
     ]
+
+
+def decoder_limits(footprint: Footprint) -> Iterator[Limit]:
+    for variant in VARIANTS:
+        if variant.key in footprint.decoders:
+            code, size, deepest = footprint.decoders[variant.key]
+            yield Limit(
+                f"code on {M33.name}, {variant.name}", code.owners["core"], variant.code_limit
+            )
+            yield Limit(
+                f"working memory on {M33.name}, {variant.name}",
+                size + deepest,
+                variant.memory_limit,
+            )
 
 
 # ---- showing ----
@@ -286,7 +348,24 @@ def build_tables(measured: dict[Target, Footprint]) -> Iterator[tables.Table]:
     libraries = [code.libraries for code in streamed]
     yield part_table(f"Library functions ({STREAMED.name})", names, libraries)
     yield memory_table(names, everything)
+    yield decoder_table(names, everything)
     yield stack_table(names, everything)
+
+
+def decoder_table(names: Sequence[str], everything: Sequence[Footprint]) -> tables.Table:
+    table = tables.Table("Decoders of format 2", ("", *names))
+    table.note = (
+        "Container, body, guardrails and digests, without store and format 1. Working memory"
+        " is `struct tmd_patch` and the deepest stack, without that of the functions that read the"
+        " base and take the target."
+    )
+    for variant in VARIANTS:
+        measured = [footprint.decoders[variant.key] for footprint in everything]
+        table.add(f"{variant.name}: code", *(code.owners["core"] for code, _, _ in measured))
+        table.add(f"{variant.name}: struct", *(size for _, size, _ in measured))
+        table.add(f"{variant.name}: stack", *(deepest for _, _, deepest in measured))
+        table.add(f"{variant.name}: working memory", *(size + deep for _, size, deep in measured))
+    return table
 
 
 def total_table(names: Sequence[str], everything: Sequence[Footprint]) -> tables.Table:

@@ -35,7 +35,8 @@ static void use_decoder(void)
 
 	tmd_fingerprint_init(&print, patch.info.digest_kind);
 	tmd_fingerprint_update(&print, input, number);
-	result = tmd_fingerprint_matches(&print, patch.info.target_digest, sha256);
+	result = tmd_fingerprint_matches(&print, patch.info.target_digest,
+					 patch.info.target_digest_bytes, sha256);
 }
 #endif
 

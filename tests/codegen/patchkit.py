@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from tinymldelta.container.accepts import Accepts
-from tinymldelta.wire.constants import Status
+from tinymldelta.wire.constants import Decoder, Status
 
 # ---------------------------------------------------------------- the byte tables, by hand
 
@@ -358,6 +358,7 @@ def _random_guardrails(
     arena = needs[REQ_ARENA_BYTES]
     accepts = Accepts(
         formats=frozenset({1}),
+        decoder=Decoder.NONE,
         flags=flags,
         arena_bytes=rng.choice((arena, min(arena + 5000, 0xFFFFFFFF), 0xFFFFFFFF)),
         tflm_abi=needs[TFLM_ABI],
@@ -696,6 +697,7 @@ MUTATIONS: list[_Mutation] = [
 
 ACCEPTS = Accepts(
     formats=frozenset({1}),
+    decoder=Decoder.NONE,
     flags=0,
     arena_bytes=16384,
     tflm_abi=0x0103,

@@ -13,7 +13,7 @@ import pytest
 from model.test_facts import IO_CHANGES, OPERATOR_CHANGES
 from modelkit import ModelSpec, build, default_spec, with_tensor
 from tinymldelta import native
-from tinymldelta.container.format1 import apply_patch
+from tinymldelta.container.reader import apply_patch
 from tinymldelta.contract import Contract, Limits
 from tinymldelta.generate import ModelSource, model_contracts
 from tinymldelta.patching import PatchOptions, check_patch, make_patch

@@ -171,7 +171,7 @@ static bool matches(const char *message, uint8_t kind, const uint8_t digest[32],
 	tmd_fingerprint_init(&print, kind);
 	tmd_fingerprint_update(&print, message, 1);
 	tmd_fingerprint_update(&print, message + 1, strlen(message) - 1u);
-	return tmd_fingerprint_matches(&print, digest, sha256);
+	return tmd_fingerprint_matches(&print, digest, TMD_DIGEST_SHA256_SIZE, sha256);
 }
 
 static void test_fingerprint(void)

@@ -141,23 +141,26 @@ void tmd_fingerprint_init(struct tmd_fingerprint *print, uint8_t kind)
 
 void tmd_fingerprint_update(struct tmd_fingerprint *print, const void *data, size_t bytes)
 {
-	if (print->kind == TMD_DIGEST_CRC32) {
+	if (TMD_WITH_FORMAT_1 && print->kind == TMD_DIGEST_CRC32) {
 		print->crc = tmd_crc32(print->crc, data, bytes);
 	}
 	tmd_sha256_update(&print->sha, data, bytes);
 }
 
-bool tmd_fingerprint_matches(struct tmd_fingerprint *print, const uint8_t digest[32],
-			     uint8_t sha256[32])
+bool tmd_fingerprint_matches(struct tmd_fingerprint *print, const uint8_t *digest,
+			     uint32_t bytes, uint8_t sha256[32])
 {
 	tmd_sha256_final(&print->sha, sha256);
+	if (!TMD_WITH_FORMAT_1) { /* format 2 has no other digest */
+		return memcmp(digest, sha256, bytes) == 0;
+	}
 	switch (print->kind) {
 	case TMD_DIGEST_NONE:
 		return true;
 	case TMD_DIGEST_CRC32:
 		return tmd_get_u32(digest) == print->crc;
 	case TMD_DIGEST_SHA256:
-		return memcmp(digest, sha256, TMD_DIGEST_SHA256_SIZE) == 0;
+		return memcmp(digest, sha256, bytes) == 0;
 	default:
 		return false;
 	}

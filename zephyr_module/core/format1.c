@@ -6,14 +6,16 @@
  */
 #include <string.h>
 
+#include <tinymldelta/digest.h>
+
 #include "format1.h"
 
 #include "bytes.h"
+#include "head.h"
+
+#if TMD_WITH_FORMAT_1
 
 enum step {
-	STEP_HEADER,
-	STEP_TLV_HEAD,
-	STEP_TLV_VALUE,
 	STEP_CHUNK_HEAD,
 	STEP_CHUNK_CRC,
 	STEP_RAW, /* the payload, by its encoding: STEP_RAW + TMD_F1_RLE is STEP_RLE */
@@ -30,28 +32,6 @@ static const uint8_t digest_sizes[] = {
 	TMD_DIGEST_CRC32_SIZE,
 	TMD_DIGEST_SHA256_SIZE,
 };
-static const uint8_t tlv_sizes[TMD_TLVS_N] = TMD_TLV_SIZES;
-
-struct input {
-	const uint8_t *data;
-	size_t bytes;
-};
-
-/* Collect `want` bytes in scratch, over as many calls as it takes. True when they are there. */
-static bool gather(struct tmd_patch *patch, struct input *in, uint8_t want)
-{
-	struct tmd_f1 *f = &patch->f1;
-
-	while (f->fill < want) {
-		if (in->bytes == 0u) {
-			return false;
-		}
-		patch->scratch[f->fill++] = *in->data++;
-		in->bytes--;
-	}
-	f->fill = 0;
-	return true;
-}
 
 static bool all_zero(const uint8_t *p, size_t bytes)
 {
@@ -61,11 +41,6 @@ static bool all_zero(const uint8_t *p, size_t bytes)
 		any |= *p++;
 	}
 	return any == 0u;
-}
-
-static bool is_model_length(uint32_t bytes)
-{
-	return bytes >= 1u && bytes <= TMD_MODEL_MAX;
 }
 
 /* Step 2 of SPEC.md: the 80 bytes of the header are in scratch. */
@@ -82,6 +57,8 @@ static int read_header(struct tmd_patch *patch, const struct tmd_contract *contr
 		return TMD_ERR_DIGEST_KIND;
 	}
 	digest_bytes = digest_sizes[info->digest_kind];
+	info->base_digest_bytes = (uint8_t)digest_bytes;
+	info->target_digest_bytes = (uint8_t)digest_bytes;
 
 	info->chunks_n = tmd_get_u16(&h[TMD_F1_HEADER_CHUNKS_N]);
 	info->base_bytes = tmd_get_u32(&h[TMD_F1_HEADER_BASE_BYTES]);
@@ -90,8 +67,8 @@ static int read_header(struct tmd_patch *patch, const struct tmd_contract *contr
 	memcpy(info->base_digest, &h[TMD_F1_HEADER_BASE_DIGEST], sizeof(info->base_digest));
 	memcpy(info->target_digest, &h[TMD_F1_HEADER_TARGET_DIGEST], sizeof(info->target_digest));
 
-	if (tmd_get_u16(&h[TMD_F1_HEADER_FLAGS]) != 0u || !is_model_length(info->base_bytes) ||
-	    !is_model_length(info->target_bytes) ||
+	if (tmd_get_u16(&h[TMD_F1_HEADER_FLAGS]) != 0u || !tmd_is_model_length(info->base_bytes) ||
+	    !tmd_is_model_length(info->target_bytes) ||
 	    !all_zero(&info->base_digest[digest_bytes], sizeof(info->base_digest) - digest_bytes) ||
 	    !all_zero(&info->target_digest[digest_bytes],
 		      sizeof(info->target_digest) - digest_bytes) ||
@@ -104,101 +81,19 @@ static int read_header(struct tmd_patch *patch, const struct tmd_contract *contr
 	return TMD_OK;
 }
 
-/* After the header and after each TLV: on to the next one, or to the end of the head. */
-static int next_tlv(struct tmd_patch *patch)
+int tmd_f1_head(struct tmd_patch *patch, const struct tmd_contract *contract, struct tmd_input *in)
 {
 	struct tmd_f1 *f = &patch->f1;
+	int err;
 
-	if (f->left == 0u) {
-		f->chunks_left = patch->info.chunks_n;
-		f->step = f->chunks_left > 0u ? STEP_CHUNK_HEAD : STEP_END;
-		patch->head_complete = 1;
+	if (!tmd_gather(patch, in, TMD_F1_HEADER_SIZE)) {
 		return TMD_OK;
 	}
-	f->step = STEP_TLV_HEAD;
-	return f->left == 1u ? TMD_ERR_METADATA : TMD_OK;
-}
-
-/* Step 3 of SPEC.md: tag and length are in scratch. */
-static int read_tlv_head(struct tmd_patch *patch)
-{
-	struct tmd_f1 *f = &patch->f1;
-	const uint8_t tag = patch->scratch[0];
-	const uint8_t bytes = patch->scratch[1];
-
-	f->left = (uint16_t)(f->left - 2u);
-	if (bytes > f->left) {
-		return TMD_ERR_METADATA;
-	}
-	f->left = (uint16_t)(f->left - bytes);
-	f->tag = tag;
-	f->value_left = bytes;
-	f->step = STEP_TLV_VALUE;
-	if (tag < TMD_TLV_VENDOR_FIRST) {
-		const unsigned int rule = tag - 1u;
-
-		if (rule >= TMD_TLVS_N || bytes != tlv_sizes[rule] ||
-		    (patch->info.present & (1u << rule)) != 0u) {
-			return TMD_ERR_METADATA;
-		}
-		patch->info.present = (uint8_t)(patch->info.present | (1u << rule));
-	}
-	return TMD_OK;
-}
-
-/* The value of a TLV is in scratch; of a vendor's, which nobody reads, a piece of it. */
-static void read_tlv_value(struct tmd_patch *patch)
-{
-	const struct tmd_f1 *f = &patch->f1;
-
-	if (f->tag < TMD_TLV_VENDOR_FIRST) {
-		patch->info.value[f->tag - 1u] = f->value_left == 4u ? tmd_get_u32(patch->scratch)
-								      : tmd_get_u16(patch->scratch);
-	}
-}
-
-/* How many bytes the next step of the head needs in scratch. */
-static uint8_t wanted(const struct tmd_patch *patch)
-{
-	switch (patch->f1.step) {
-	case STEP_HEADER:
-		return TMD_F1_HEADER_SIZE;
-	case STEP_TLV_HEAD:
-		return 2;
-	default:
-		return (uint8_t)tmd_min_u32(patch->f1.value_left, sizeof(patch->scratch));
-	}
-}
-
-int tmd_f1_head(struct tmd_patch *patch, const struct tmd_contract *contract, const uint8_t *data,
-		size_t bytes, size_t *used)
-{
-	struct tmd_f1 *f = &patch->f1;
-	struct input in = {data, bytes};
-	int err = TMD_OK;
-
-	while (err == TMD_OK && patch->head_complete == 0u) {
-		const uint8_t want = wanted(patch);
-
-		if (!gather(patch, &in, want)) {
-			break;
-		}
-		if (f->step == STEP_TLV_HEAD) {
-			err = read_tlv_head(patch);
-			continue;
-		}
-		if (f->step == STEP_HEADER) {
-			err = read_header(patch, contract);
-			f->left = patch->info.meta_bytes;
-		} else {
-			read_tlv_value(patch);
-			f->value_left = (uint8_t)(f->value_left - want);
-		}
-		if (err == TMD_OK && f->value_left == 0u) {
-			err = next_tlv(patch);
-		}
-	}
-	*used = bytes - in.bytes;
+	err = read_header(patch, contract);
+	f->chunks_left = patch->info.chunks_n;
+	f->step = f->chunks_left > 0u ? STEP_CHUNK_HEAD : STEP_END;
+	patch->head.left = patch->info.meta_bytes;
+	patch->head.step = TMD_HEAD_TLVS;
 	return err;
 }
 
@@ -228,7 +123,7 @@ static int copy_to(struct tmd_f1 *f, const struct tmd_patch_io *io, uint32_t end
 }
 
 /* Step 5 of SPEC.md: a chunk header is in scratch. Copies the base up to the chunk. */
-static int read_chunk_head(struct tmd_patch *patch, const struct tmd_patch_io *io)
+static TMD_NOINLINE int read_chunk_head(struct tmd_patch *patch, const struct tmd_patch_io *io)
 {
 	struct tmd_f1 *f = &patch->f1;
 	const struct tmd_patch_info *info = &patch->info;
@@ -267,7 +162,7 @@ static int end_chunk(struct tmd_f1 *f)
 	return TMD_OK;
 }
 
-static int raw_payload(struct tmd_f1 *f, const struct tmd_patch_io *io, struct input *in)
+static int raw_payload(struct tmd_f1 *f, const struct tmd_patch_io *io, struct tmd_input *in)
 {
 	const uint32_t n = in->bytes < f->left ? (uint32_t)in->bytes : f->left;
 	const uint8_t *data = in->data;
@@ -310,18 +205,18 @@ int tmd_f1_body(struct tmd_patch *patch, const struct tmd_patch_io *io, const ui
 		size_t bytes)
 {
 	struct tmd_f1 *f = &patch->f1;
-	struct input in = {data, bytes};
+	struct tmd_input in = {data, bytes};
 	int err = TMD_OK;
 
 	while (err == TMD_OK && in.bytes > 0u) {
 		switch (f->step) {
 		case STEP_CHUNK_HEAD:
-			if (gather(patch, &in, TMD_F1_CHUNK_SIZE)) {
+			if (tmd_gather(patch, &in, TMD_F1_CHUNK_SIZE)) {
 				err = read_chunk_head(patch, io);
 			}
 			break;
 		case STEP_CHUNK_CRC:
-			if (gather(patch, &in, 4)) {
+			if (tmd_gather(patch, &in, 4)) {
 				f->crc_want = tmd_get_u32(patch->scratch);
 				f->step = (uint8_t)(STEP_RAW + f->encoding);
 			}
@@ -330,7 +225,7 @@ int tmd_f1_body(struct tmd_patch *patch, const struct tmd_patch_io *io, const ui
 			err = raw_payload(f, io, &in);
 			break;
 		case STEP_RLE:
-			if (gather(patch, &in, 2)) {
+			if (tmd_gather(patch, &in, 2)) {
 				err = rle_pair(patch, io);
 			}
 			break;
@@ -355,3 +250,5 @@ int tmd_f1_end(struct tmd_patch *patch, const struct tmd_patch_io *io)
 	}
 	return copy_to(f, io, patch->info.target_bytes);
 }
+
+#endif

@@ -77,7 +77,7 @@ static bool activate(struct tmd_store *store, uint8_t slot, uint32_t bytes,
 
 	if (bytes == 0u ||
 	    tmd_model_fingerprint(store, slot, bytes, TMD_DIGEST_SHA256, &print) != TMD_OK ||
-	    !tmd_fingerprint_matches(&print, sha256, active->sha256)) {
+	    !tmd_fingerprint_matches(&print, sha256, TMD_DIGEST_SHA256_SIZE, active->sha256)) {
 		return false;
 	}
 	active->bytes = bytes;

@@ -156,14 +156,15 @@ static int check_head(struct tmd_update *u)
 	if (err != TMD_OK) {
 		return err;
 	}
-	if (!tmd_fingerprint_matches(&u->print, info->base_digest, sha256)) {
+	if (!tmd_fingerprint_matches(&u->print, info->base_digest,
+				     info->base_digest_bytes, sha256)) {
 		return TMD_ERR_BASE;
 	}
 	tmd_fingerprint_init(&u->print, info->digest_kind); /* from here on it is of the target */
 	return TMD_OK;
 }
 
-static void start_pass(struct tmd_update *u, enum pass pass)
+static TMD_NOINLINE void start_pass(struct tmd_update *u, enum pass pass)
 {
 	tmd_patch_init(&u->patch);
 	u->position = 0;
@@ -235,7 +236,8 @@ static int end_pass(struct tmd_update *u, struct tmd_active *target)
 	}
 	target->slot = u->slot;
 	target->bytes = info->target_bytes;
-	if (!tmd_fingerprint_matches(&u->print, info->target_digest, target->sha256)) {
+	if (!tmd_fingerprint_matches(&u->print, info->target_digest,
+				     info->target_digest_bytes, target->sha256)) {
 		return TMD_ERR_TARGET;
 	}
 	return TMD_OK;

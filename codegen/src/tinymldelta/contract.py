@@ -48,12 +48,14 @@ class ModelContract:
 class Contract:
     """What one firmware accepts.
 
-    accept: ACCEPT_* bits; formats: patch formats that are taken; tflm_abi: kernel build * 256 +
-    schema version; erase_bytes: largest erase unit of the slots; write_bytes: write unit.
+    accept: ACCEPT_* bits; formats: patch formats that are taken; decoder: how much of format 2;
+    tflm_abi: kernel build * 256 + schema version; erase_bytes: largest erase unit of the slots;
+    write_bytes: write unit.
     """
 
     accept: int
     formats: tuple[int, ...]
+    decoder: wire.Decoder
     tflm_abi: int
     erase_bytes: int
     write_bytes: int
@@ -85,6 +87,7 @@ class Contract:
         model = self.models[index]
         return Accepts(
             formats=frozenset(self.formats),
+            decoder=self.decoder,
             flags=self.accept,
             arena_bytes=model.arena_bytes,
             tflm_abi=self.tflm_abi,
@@ -105,7 +108,8 @@ class Limits:
     arena_need: Mapping[str, int]
     kernel_build: int = 0
     accept: int = 0
-    formats: tuple[int, ...] = (wire.FORMAT_1,)
+    formats: tuple[int, ...] = (wire.FORMAT_1, wire.FORMAT_2)
+    decoder: wire.Decoder = wire.Decoder.DEFAULT
 
 
 def tflm_abi(kernel_build: int, schema_version: int) -> int:
@@ -166,6 +170,7 @@ def build_contract(models: Sequence[tuple[str, Facts]], limits: Limits) -> Contr
     return Contract(
         accept=limits.accept,
         formats=limits.formats,
+        decoder=limits.decoder,
         tflm_abi=tflm_abi(limits.kernel_build, models[0][1].schema_version),
         erase_bytes=limits.erase_bytes,
         write_bytes=limits.write_bytes,
@@ -224,6 +229,7 @@ def contract_json(contract: Contract) -> str:
         "wire_version": wire.WIRE_VERSION,
         "accept": contract.accept,
         "formats": list(contract.formats),
+        "decoder": contract.decoder.name.lower(),
         "tflm_abi": contract.tflm_abi,
         "erase_bytes": contract.erase_bytes,
         "write_bytes": contract.write_bytes,
@@ -340,6 +346,13 @@ def _read_model(r: _Reader) -> ModelContract:
     )
 
 
+def _read_decoder(r: _Reader) -> wire.Decoder:
+    names = [d.name.lower() for d in wire.Decoder]
+    if r.text() not in names:
+        raise r.fault(f"is none of {', '.join(names)}")
+    return wire.Decoder[r.text().upper()]
+
+
 def parse_contract(text: str, where: str) -> Contract:
     """Read `contract.json`'s text. Any fault is a Refusal that names `where` and the place."""
     try:
@@ -361,6 +374,7 @@ def parse_contract(text: str, where: str) -> Contract:
     return Contract(
         accept=r.get("accept").integer(0, 0xFFFF),
         formats=tuple(f.integer(1, 15) for f in r.get("formats").items()),
+        decoder=_read_decoder(r.get("decoder")),
         tflm_abi=r.get("tflm_abi").integer(0, 0xFFFF),
         erase_bytes=r.get("erase_bytes").integer(write_bytes, wire.MODEL_MAX),
         write_bytes=write_bytes,

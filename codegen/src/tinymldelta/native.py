@@ -6,13 +6,14 @@ patches imports this; codegen in a firmware build does not need the compiled par
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 from tinymldelta.contract import Contract
+from tinymldelta.delta.hints import Hint
 from tinymldelta.errors import Refusal
 from tinymldelta.wire.constants import WIRE_VERSION, Rule, Status, Verdict
 
@@ -167,6 +168,7 @@ class NativeContract:
         self.pointer.wire_version = WIRE_VERSION
         self.pointer.accept = contract.accept
         self.pointer.formats = sum(1 << f for f in contract.formats)
+        self.pointer.decoder = contract.decoder
         self.pointer.tflm_abi = contract.tflm_abi
         self.pointer.erase_bytes = contract.erase_bytes
         self.pointer.write_bytes = contract.write_bytes
@@ -194,6 +196,45 @@ def check_rules(contract: Contract, index: int, patch: bytes) -> tuple[Status, l
         r = lib.tmd_guard_rule(native.pointer, index, info, int(rule))
         results.append(RuleResult(rule, Verdict(r.verdict), r.need, r.have, Status(r.status)))
     return Status.OK, results
+
+
+class BodyRefused(Exception):  # noqa: N818 - says what was wrong with the call
+    """The encoder was told something impossible of the files; a bug of ours."""
+
+
+def encode_body(
+    base: bytes,
+    target: bytes,
+    hints: Sequence[Hint],
+    *,
+    lean: bool,
+    progress: Callable[[int], None] | None = None,
+) -> bytes:
+    """The body of a format-2 patch from `base` to `target`, both of at least one byte.
+
+    hints: what is known of the two, in the order of the target; lean: for a lean decoder; progress:
+    called with the bytes of the target that are done.
+    """
+    c_hints = ffi.new("struct tmd_hint[]", max(len(hints), 1))
+    for c, hint in zip(c_hints, hints, strict=False):
+        c.kind, c.type, c.by_channel, c.range = hint.kind, hint.type, hint.by_channel, hint.range
+        c.target_at, c.base_at, c.n = hint.target_at, hint.base_at, hint.n
+        c.d, c.e = list(hint.shape), list(hint.base_shape)
+        c.factor, c.scale = hint.factor, hint.scale
+    # No byte costs much more than two, and a patch that large is of no use.
+    room = 2 * len(target) + 4096
+    out = ffi.new("uint8_t[]", room)
+    result = ffi.new("struct tmd_encoder_result *")
+    callback = ffi.NULL
+    if progress is not None:
+        callback = ffi.callback("void(uint32_t)", progress)
+    err = lib.tmd_encode(
+        ffi.from_buffer(base), len(base), ffi.from_buffer(target), len(target), c_hints,
+        len(hints), lean, out, room, callback, result,
+    )  # fmt: skip
+    if err != Status.OK:
+        raise BodyRefused(f"{Status(err).name} for {len(hints)} hints")
+    return bytes(ffi.buffer(out, result.bytes))
 
 
 class Device:

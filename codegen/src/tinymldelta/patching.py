@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 from tinymldelta import native
 from tinymldelta.arena import ArenaNeed
-from tinymldelta.container.format1 import read_patch
-from tinymldelta.container.format1_writer import write_patch
+from tinymldelta.container import format1_writer, format2_writer
 from tinymldelta.container.patch import Metadata, Patch, PatchFault
+from tinymldelta.container.reader import read_patch
 from tinymldelta.contract import Contract, ModelContract, tflm_abi
+from tinymldelta.delta.encode import Progress, encode
 from tinymldelta.errors import Refusal
 from tinymldelta.facts import io_hash, opset_hash
 from tinymldelta.generate import read_facts
@@ -40,12 +41,16 @@ class PatchRefused(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class PatchOptions:
-    """How a patch of format 1 is made.
+    """How a patch is made.
 
-    given: metadata values typed by hand, which win over the facts; unguarded: leave all metadata
-    out; merge_gap: ranges closer than this many bytes become one chunk.
+    format: 1 or 2; None for the best that the device takes. given: metadata values typed by hand,
+    which win over the facts; unguarded: leave all metadata out. lean: for a lean decoder; None for
+    what the device has. Of format 1 only: digest, and merge_gap, where ranges closer than so many
+    bytes become one chunk.
     """
 
+    format: int | None = None
+    lean: bool | None = None
     digest: DigestKind = DigestKind.SHA256
     merge_gap: int = 16
     given: Metadata = Metadata()
@@ -124,6 +129,7 @@ def make_patch(
     options: PatchOptions,
     contract: Contract | None,
     index: int,
+    progress: Progress | None = None,
 ) -> MadePatch:
     """Make the patch from `base` to `target`, and prove it on the device's C code.
 
@@ -131,16 +137,52 @@ def make_patch(
     against it; without, against one that takes whatever metadata the patch carries. Raises Refusal
     (PatchRefused if it is the device that refuses).
     """
+    format_, lean = choose_format(options, contract, where)
     metadata, arena = Metadata(vendor=options.given.vendor), None
     if not options.unguarded:
         metadata, arena = target_metadata(target, target_where, contract, options.given)
     try:
-        data = write_patch(
-            base, target, digest=options.digest, metadata=metadata, merge_gap=options.merge_gap
-        )
+        if format_ == wire.FORMAT_1:
+            data = format1_writer.write_patch(
+                base, target, digest=options.digest, metadata=metadata, merge_gap=options.merge_gap
+            )
+        else:
+            body = encode(base, target, lean=lean, progress=progress) if base and target else b""
+            data = format2_writer.write_patch(base, target, metadata=metadata, lean=lean, body=body)
     except ValueError as error:
         raise Refusal(where, str(error), "") from error
     return MadePatch(data, metadata, arena, prove(data, base, target, where, contract, index))
+
+
+def choose_format(options: PatchOptions, contract: Contract | None, where: str) -> tuple[int, bool]:
+    """The format of the patch, and whether it is made for a lean decoder.
+
+    Refuses what the contract's firmware does not take.
+    """
+    takes = (
+        (wire.FORMAT_1, wire.FORMAT_2)
+        if contract is None
+        else tuple(
+            f
+            for f in contract.formats
+            if f != wire.FORMAT_2 or contract.decoder is not wire.Decoder.NONE
+        )
+    )
+    format_ = max(takes, default=0) if options.format is None else options.format
+    if format_ not in takes:
+        names = " and ".join(str(f) for f in takes) or "none"
+        raise Refusal(
+            where,
+            f"the firmware takes no patches of format {format_}",
+            f"of the formats it takes {names}: give one with --format, or leave it out",
+        )
+    has_lean = contract is not None and contract.decoder is wire.Decoder.LEAN
+    lean = has_lean if options.lean is None else options.lean
+    if has_lean and not lean:
+        raise Refusal(
+            where, "the firmware has a lean decoder", "leave out --decoder, or give --decoder lean"
+        )
+    return format_, lean
 
 
 def prove(
@@ -221,7 +263,8 @@ def contract_taking(patch: bytes, base: bytes) -> Contract:
     )
     return Contract(
         accept=wire.ACCEPT_UNGUARDED | wire.ACCEPT_NO_DIGEST,
-        formats=(wire.FORMAT_1,),
+        formats=(wire.FORMAT_1, wire.FORMAT_2),
+        decoder=wire.Decoder.DEFAULT,
         tflm_abi=metadata.tflm_abi or 0,
         erase_bytes=4096,
         write_bytes=16,

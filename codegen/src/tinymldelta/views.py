@@ -38,6 +38,9 @@ class ContractView:
     accept: str
     accept_names: tuple[str, ...]
     formats: str
+    format1: bool
+    decoder: int
+    decoder_name: str
     tflm_abi: str
     erase_bytes: int
     write_bytes: int
@@ -125,6 +128,9 @@ def contract_view(contract: Contract) -> ContractView:
         accept=f"0x{contract.accept:04x}u",
         accept_names=tuple(n for n, bit in names.items() if contract.accept & bit),
         formats=f"0x{sum(1 << f for f in contract.formats):04x}u",
+        format1=wire.FORMAT_1 in contract.formats,
+        decoder=int(contract.decoder),
+        decoder_name=contract.decoder.name.lower(),
         tflm_abi=f"0x{contract.tflm_abi:04x}u",
         erase_bytes=contract.erase_bytes,
         write_bytes=contract.write_bytes,

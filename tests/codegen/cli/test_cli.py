@@ -13,7 +13,7 @@ from patchkit import NAMED_FAULTS
 from tinymldelta import native
 from tinymldelta.cli import main
 from tinymldelta.container.accepts import Accepts
-from tinymldelta.container.format1 import apply_patch
+from tinymldelta.container.reader import apply_patch
 from tinymldelta.contract import read_contract
 
 Tmd = Callable[..., Result]
@@ -156,7 +156,19 @@ def test_the_plain_python_reader_agrees(
     out = tmp_path / "p.tmd"
     base, target = digits / "base.tflite", digits / "target.tflite"
     result = tmd(
-        "patch", base, target, "-o", out, "--contract", contract, "--algo", algo, "--merge-gap", gap
+        "patch",
+        base,
+        target,
+        "-o",
+        out,
+        "--contract",
+        contract,
+        "--format",
+        "1",
+        "--algo",
+        algo,
+        "--merge-gap",
+        gap,
     )
     assert result.exit_code == 0, result.output
     accepts: Accepts = read_contract(contract).accepts(0)
@@ -287,7 +299,7 @@ def test_manual_metadata_makes_a_patch_for_any_binary(tmd: Tmd, tmp_path: Path) 
     assert "b.bin" in result.stderr
     some = ("--req-arena", "2048", "--tflm-abi", "0x103", "--opset-hash", "0x1234abcd")
     assert tmd("patch", base, target, "-o", out, *some).exit_code == 1
-    result = tmd("patch", base, target, "-o", out, *some, "--io-hash", "77", "--algo", "crc32")
+    result = tmd("patch", base, target, "-o", out, *some, "--io-hash", "77")
     assert result.exit_code == 0, result.output
     metadata = json.loads(tmd("inspect", out, "--json").stdout)["metadata"]
     assert metadata == {
@@ -297,7 +309,12 @@ def test_manual_metadata_makes_a_patch_for_any_binary(tmd: Tmd, tmp_path: Path) 
         "io_hash": 77,
         "vendor": [],
     }
-    assert tmd("patch", base, target, "-o", out, "--unguarded", "--algo", "none").exit_code == 0
+    assert (
+        tmd(
+            "patch", base, target, "-o", out, "--unguarded", "--format", "1", "--algo", "none"
+        ).exit_code
+        == 0
+    )
     applied = tmp_path / "out"
     assert tmd("apply", base, out, "-o", applied).exit_code == 0
     assert applied.read_bytes() == target.read_bytes()
@@ -329,6 +346,8 @@ def test_an_unguarded_patch_needs_a_firmware_that_takes_it(
             "-o",
             out,
             "--unguarded",
+            "--format",
+            "1",
             "--algo",
             algo,
             "--contract",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+from pathlib import Path
 
 from tinymldelta.container.accepts import Accepts
-from tinymldelta.container.format1 import apply_patch
+from tinymldelta.container.reader import apply_patch
 from tinymldelta.wire.constants import Status
 
 MAGIC = b"TMDCASE1"
@@ -17,13 +19,14 @@ def encode_case(base: bytes, patch: bytes, accepts: Accepts) -> tuple[bytes, Sta
     target = outcome.target if outcome.status is Status.OK and outcome.target else b""
     formats = sum(1 << f for f in accepts.formats)
     head = struct.pack(
-        "<i10I",
+        "<i11I",
         outcome.status,
         len(base),
         len(patch),
         len(target),
         accepts.flags,
         formats,
+        accepts.decoder,
         accepts.tflm_abi,
         accepts.arena_bytes,
         accepts.opset_hash,
@@ -31,3 +34,10 @@ def encode_case(base: bytes, patch: bytes, accepts: Accepts) -> tuple[bytes, Sta
         accepts.slot_bytes,
     )
     return head + base + patch + target, outcome.status
+
+
+def run_cases(program: Path, file: Path) -> str:
+    """Put the cases of a file through the C: what the program printed."""
+    done = subprocess.run([program, file], capture_output=True, text=True)
+    assert done.returncode == 0, f"{file.name}: {done.stdout}{done.stderr}"
+    return done.stdout

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import subprocess
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
@@ -16,8 +15,7 @@ from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
-import pytest
-from casefile import MAGIC, encode_case
+from casefile import MAGIC, encode_case, run_cases
 
 from patchkit import FAULT_BASE, FAULT_TARGET, NAMED_FAULTS, mutate, random_case
 from tinymldelta.wire.constants import Status
@@ -52,24 +50,6 @@ REACHED = {
 }
 
 
-@pytest.fixture(scope="module")
-def replay(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The replay program, built with the sanitizers."""
-    if shutil.which("cmake") is None:
-        pytest.skip("no CMake: apt install cmake")
-    if shutil.which(os.environ.get("CC", "cc")) is None:
-        pytest.skip("no C compiler: apt install gcc, or name one in CC")
-    folder = tmp_path_factory.mktemp("replay")
-    for command in (
-        ["cmake", "-S", root, "-B", folder, "-DTMD_SANITIZE=ON", "-DCMAKE_BUILD_TYPE=Release"],
-        ["cmake", "--build", folder, "--target", "replay"],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-    (program,) = folder.rglob("replay/replay")
-    return program
-
-
 def _shard(number: int) -> tuple[bytes, Counter[Status]]:
     """A part of all cases, the same in every run with the same seed."""
     rng = random.Random(SEED * 1000 + number)
@@ -92,12 +72,6 @@ def _shard(number: int) -> tuple[bytes, Counter[Status]]:
     return b"".join(cases), seen
 
 
-def _run(program: Path, file: Path) -> str:
-    done = subprocess.run([program, file], capture_output=True, text=True)
-    assert done.returncode == 0, f"seed {SEED}, {file.name}: {done.stdout}{done.stderr}"
-    return done.stdout
-
-
 def _shard_file(number: int, folder: Path) -> tuple[Path, Counter[Status]]:
     content, seen = _shard(number)
     file = folder / f"cases-{number}"
@@ -107,7 +81,7 @@ def _shard_file(number: int, folder: Path) -> tuple[Path, Counter[Status]]:
 
 def _generate_and_run(number: int, folder: Path, program: Path) -> tuple[Counter[Status], str]:
     file, seen = _shard_file(number, folder)
-    printed = _run(program, file)
+    printed = run_cases(program, file)
     file.unlink()
     return seen, printed
 
@@ -140,7 +114,7 @@ def test_every_named_fault_is_refused_with_every_flash_byte_unchanged(
         cases += [encoded] * 6  # once on each geometry
     file = tmp_path / "faults"
     file.write_bytes(MAGIC + b"".join(cases))
-    assert f"cases {6 * len(NAMED_FAULTS)}\n" in _run(replay, file)
+    assert f"cases {6 * len(NAMED_FAULTS)}\n" in run_cases(replay, file)
 
 
 def test_replay_notices_a_wrong_expectation(replay: Path, tmp_path: Path) -> None:

@@ -129,8 +129,8 @@ def test_text_that_is_no_contract_is_refused(text: str) -> None:
 
 
 def test_another_wire_version_is_refused(contract: Contract) -> None:
-    text = contract_json(contract).replace('"wire_version": 1', '"wire_version": 2')
-    with pytest.raises(Refusal, match="wire version 2"):
+    text = contract_json(contract).replace('"wire_version": 2', '"wire_version": 3')
+    with pytest.raises(Refusal, match="wire version 3"):
         parse_contract(text, "c.json")
 
 

@@ -139,7 +139,7 @@ def test_header_of_another_wire_version_does_not_compile(
 ) -> None:
     generate(models, LIMITS, tmp_path)
     header = tmp_path / "tmd_contract.h"
-    header.write_text(header.read_text().replace("TMD_WIRE_VERSION != 1", "TMD_WIRE_VERSION != 2"))
+    header.write_text(header.read_text().replace("TMD_WIRE_VERSION != 2", "TMD_WIRE_VERSION != 3"))
     result = subprocess.run(
         [
             "cc",

@@ -10,7 +10,7 @@
  *
  *	i32 expected status
  *	u32 bytes of base | of patch | of target (0 unless the status is OK)
- *	u32 accept flags | formats, as bits | TFLM ABI | arena | opset hash | io hash | slot bytes
+ *	u32 accept flags | formats, as bits | decoder | TFLM ABI | arena | opset hash | io hash | slot bytes
  *	base | patch | target
  *
  * Every case is applied staged and streamed, each on a fresh device. What must hold besides the
@@ -24,7 +24,7 @@
 
 #include <sim/device.h>
 
-#define FIELDS 11
+#define FIELDS 12
 #define CASE_MAX 0x100000u
 
 /* Small, so that a case costs little; unlike each other in all that the store has to mind. */
@@ -90,16 +90,17 @@ static bool read_case(FILE *file, struct one_case *c, const struct tmd_sim_geome
 	c->contract.wire_version = TMD_WIRE_VERSION;
 	c->contract.accept = (uint16_t)f[4];
 	c->contract.formats = (uint16_t)f[5];
-	c->contract.tflm_abi = (uint16_t)f[6];
+	c->contract.decoder = (uint16_t)f[6];
+	c->contract.tflm_abi = (uint16_t)f[7];
 	c->contract.erase_bytes = largest_unit(g);
 	c->contract.write_bytes = g->write_bytes;
 	c->contract.models_n = 1;
 	c->contract.models = &c->model;
 	c->model.name = "case";
-	c->model.arena_bytes = f[7];
-	c->model.opset_hash = f[8];
-	c->model.io_hash = f[9];
-	c->model.slot_bytes = f[10];
+	c->model.arena_bytes = f[8];
+	c->model.opset_hash = f[9];
+	c->model.io_hash = f[10];
+	c->model.slot_bytes = f[11];
 	c->model.model_bytes = c->base_bytes;
 	total = (size_t)c->base_bytes + c->patch_bytes + c->target_bytes;
 	if (c->base_bytes > CASE_MAX || c->patch_bytes > CASE_MAX || c->target_bytes > CASE_MAX) {
@@ -124,13 +125,48 @@ static void fail(unsigned long number, const char *how, const char *what, int go
 	}
 }
 
+/* A number of format 2's head at *at, which is moved behind it; UINT32_MAX if it is not all there. */
+static uint32_t number_at(const uint8_t *patch, uint32_t bytes, uint32_t *at)
+{
+	uint32_t value = 0;
+
+	for (uint32_t shift = 0; *at < bytes && shift < 35u; shift += 7u) {
+		const uint8_t byte = patch[(*at)++];
+
+		value |= shift < 32u ? (byte & 127u) << shift : 0u;
+		if (byte < 128u) {
+			return value;
+		}
+	}
+	return UINT32_MAX;
+}
+
+/* Does the patch end before its body? */
+static bool ends_in_head(const uint8_t *patch, uint32_t bytes)
+{
+	uint32_t at = 1;
+	uint32_t meta;
+
+	if (bytes == 0u || (patch[0] & 15u) != TMD_FORMAT_2) {
+		return bytes < 80u || bytes < 80u + patch[76] + 256u * patch[77];
+	}
+	if ((patch[0] & TMD_F2_SAME_LENGTH) == 0u) {
+		(void)number_at(patch, bytes, &at);
+	}
+	(void)number_at(patch, bytes, &at);
+	at += TMD_F2_BASE_DIGEST_SIZE + TMD_F2_TARGET_DIGEST_SIZE;
+	meta = number_at(patch, bytes, &at);
+	return meta > bytes || at + meta > bytes;
+}
+
 /* Was this decided before the first byte of the body? */
 static bool is_of_head(int status, const uint8_t *patch, uint32_t bytes)
 {
 	if (status == TMD_ERR_TRUNCATED) {
-		return bytes < 80u || bytes < 80u + patch[76] + 256u * patch[77];
+		return ends_in_head(patch, bytes);
 	}
 	return status == TMD_ERR_FORMAT || status == TMD_ERR_HEADER ||
+	       status == TMD_ERR_DECODER || status == TMD_ERR_SIGNATURE ||
 	       status == TMD_ERR_DIGEST_KIND || status == TMD_ERR_METADATA ||
 	       (status <= TMD_ERR_UNGUARDED && status >= TMD_ERR_BASE);
 }

@@ -7,6 +7,8 @@
 #ifndef TINYMLDELTA_CONFIG_H
 #define TINYMLDELTA_CONFIG_H
 
+#include "wire.h"
+
 #ifdef TMD_CONFIG_FILE
 #include TMD_CONFIG_FILE
 #endif
@@ -25,6 +27,32 @@
  */
 #ifndef TMD_PAGES_MAX
 #define TMD_PAGES_MAX 256
+#endif
+
+/*
+ * The decoder of format 2: TMD_DECODER_DEFAULT, TMD_DECODER_LEAN (patches are some percent larger,
+ * it needs about half of the memory), or TMD_DECODER_NONE (format 1 only). The contract says which
+ * one a firmware has, and the generated header refuses to compile against another.
+ */
+#ifndef TMD_DECODER
+#define TMD_DECODER TMD_DECODER_DEFAULT
+#endif
+
+/* Whether patches of format 1 are read, 0 or 1. */
+#ifndef TMD_WITH_FORMAT_1
+#define TMD_WITH_FORMAT_1 1
+#endif
+
+/* Buffers of a decoder: 112 bytes of input are one step's most, the others only save calls. */
+#define TMD_F2_INPUT 128
+#define TMD_F2_OUTPUT 16
+#define TMD_F2_WINDOW 16
+
+/* A function that is called from one place, and makes that place larger and slower if it is inlined. */
+#if defined(__GNUC__) && !defined(TMD_CDEF)
+#define TMD_NOINLINE __attribute__((noinline))
+#else
+#define TMD_NOINLINE
 #endif
 
 /* A result that must not be dropped: every failure here means "do not trust what you have". */

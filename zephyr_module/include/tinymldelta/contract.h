@@ -33,6 +33,7 @@ struct tmd_contract {
 	uint16_t wire_version; /* TMD_WIRE_VERSION of the generator */
 	uint16_t accept;       /* TMD_ACCEPT_* bits */
 	uint16_t formats;      /* bit n is set if patch format n is taken */
+	uint16_t decoder;      /* TMD_DECODER_*: how much of format 2 is taken */
 	uint16_t tflm_abi;     /* SPEC.md, TFLM_ABI */
 	uint32_t erase_bytes;  /* the largest erase unit of the slots */
 	uint32_t write_bytes;  /* the flash's write unit, 1 to TMD_WRITE_UNIT_MAX */

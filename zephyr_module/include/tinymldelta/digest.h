@@ -44,11 +44,11 @@ void tmd_fingerprint_init(struct tmd_fingerprint *print, uint8_t kind);
 void tmd_fingerprint_update(struct tmd_fingerprint *print, const void *data, size_t bytes);
 
 /*
- * Finish, leave the SHA-256 in `sha256`, and tell whether `digest` is that of the data. With kind
- * NONE it always is, with an unknown kind never.
+ * Finish, leave the SHA-256 in `sha256`, and tell whether `digest` is that of the data: of a
+ * SHA-256, its first `bytes`. With kind NONE it always is, with an unknown kind never.
  */
-bool tmd_fingerprint_matches(struct tmd_fingerprint *print, const uint8_t digest[32],
-			     uint8_t sha256[32]);
+bool tmd_fingerprint_matches(struct tmd_fingerprint *print, const uint8_t *digest,
+			     uint32_t bytes, uint8_t sha256[32]);
 
 #if defined(__cplusplus) && !defined(TMD_CDEF)
 }

@@ -38,6 +38,8 @@ struct tmd_patch_info {
 	uint16_t meta_bytes;
 	uint8_t format;
 	uint8_t digest_kind;       /* TMD_DIGEST_* */
+	uint8_t base_digest_bytes; /* how much of it the patch carries */
+	uint8_t target_digest_bytes;
 	uint8_t present;           /* bit r is set if the patch carries the TLV that rule r reads */
 	uint8_t base_digest[32];   /* the first bytes of it, as digest_kind says */
 	uint8_t target_digest[32]; /* likewise */
@@ -49,20 +51,168 @@ struct tmd_f1 {
 	uint32_t crc;      /* of the payload so far */
 	uint32_t crc_want;
 	uint16_t chunks_left;
-	uint16_t left; /* bytes left of the metadata, or of the payload */
+	uint16_t left; /* bytes left of the payload */
 	uint8_t step;
-	uint8_t fill; /* bytes in scratch */
-	uint8_t tag;
-	uint8_t value_left;
 	uint8_t encoding;
 	uint8_t has_crc;
 };
 
+/* Reader of a head, of either format. Private to core/. */
+struct tmd_head {
+	uint32_t number; /* what has come of one */
+	uint16_t left;   /* bytes left of the metadata */
+	uint8_t step;
+	uint8_t field;
+	uint8_t flags;
+	uint8_t shift;
+	uint8_t fill; /* bytes in scratch */
+	uint8_t tag;
+	uint8_t value_left;
+	uint8_t complete;
+};
+
+#if TMD_DECODER != TMD_DECODER_NONE
+
+/* What a step of the decoder can be, beside an operation that it goes on with. */
+enum {
+	TMD_F2_OPERATION = 8,
+	TMD_F2_ELEMENTS,
+	TMD_F2_POOL_WORDS,
+	TMD_F2_BEGIN,
+};
+
+
+/*
+ * A lean decoder has one opinion where the default one mixes three. It knows neither scales nor
+ * repetitions, and of the element types only the most common ones.
+ */
+#define TMD_F2_FULL (TMD_DECODER == TMD_DECODER_DEFAULT)
+
+/*
+ * Words of the base that the patch changes before their place in the file comes, because other
+ * things are predicted from them: quantisation scales. Either the new words are in the pool, or
+ * they are products of one factor and of the words of another vector.
+ */
+struct tmd_f2_range {
+	uint32_t at;     /* offset into the base */
+	uint32_t factor; /* offset of the factor, or TMD_F2_POOLED */
+	uint32_t scale;  /* offset of the vector that is multiplied; of a single word, the word */
+	uint16_t n;      /* words; 0: not in use */
+	uint16_t pool;   /* where in the pool the words start */
+};
+
+/* Contexts for words, by what decides: see core/models.h. */
+struct tmd_f2_words {
+	int32_t level;
+	uint8_t seen;
+	uint8_t last;
+	uint8_t last_sign;
+	uint16_t zero[15];
+	uint16_t place[11 * 4];
+	uint16_t top[4 * 4];
+	uint16_t sign[3];
+#if TMD_F2_FULL
+	uint16_t after[11 * 5];
+	uint16_t across[11 * 5];
+#endif
+};
+
+/*
+ * Decoder of format 2. Private to core/; the encoder on the PC has the same. What is used most comes
+ * first, because processors reach it with shorter instructions.
+ */
+struct tmd_f2 {
+	/* where it stands: step and operation, field of a description, and of what */
+	uint8_t step;
+	uint8_t op;
+	uint8_t field;
+	uint8_t type;
+	uint8_t scaled;     /* the prediction follows the change of the scales */
+	uint8_t shrink;     /* the prediction, in 1/16 */
+	uint8_t by_channel; /* scales belong to the last dimension, not to the first */
+	uint8_t lean;       /* the patch was made for a lean decoder */
+	/* bytes in the buffers */
+	uint8_t in_at;
+	uint8_t in_n;
+	uint8_t out_n;
+	uint8_t window_n;
+	uint8_t beyond; /* bytes that were read behind the end, as 0 */
+	uint8_t ended;  /* no more will come */
+	uint8_t back;   /* how far back in what was inserted a repetition starts */
+	uint8_t sign;   /* of the last residual: 0 down, 1 none, 2 up */
+#if TMD_F2_FULL
+	uint8_t slot;
+	uint8_t derived; /* the range's kind */
+	uint8_t range_n; /* where the next range goes */
+	uint8_t cached_n;
+	uint8_t history_at;
+#endif
+	uint16_t seen8;
+	uint16_t last; /* distances of the last two weights, in 1/256 */
+	uint16_t before;
+	uint32_t interval; /* of the range coder */
+	uint32_t code;
+	uint32_t position; /* in the target */
+	uint32_t at;       /* in the base */
+	uint32_t left;     /* of the operation: bytes, words or fields */
+	uint32_t i[3];     /* where in the tensor, and its dimensions in target and base */
+	uint32_t d[3];
+	uint32_t e[3];
+	uint32_t ratio; /* base scale / target scale in 1/65536; 0 where that is not used */
+	int32_t row_level;
+	int32_t drift;
+	int32_t level8;
+	uint32_t rows[2]; /* of the last weights or range, and of the one before */
+	uint32_t places;  /* the middle dimension of the last weights */
+	uint32_t window_at;
+	uint8_t in[TMD_F2_INPUT];
+	uint8_t out[TMD_F2_OUTPUT];
+	uint8_t window[TMD_F2_WINDOW];
+
+	/* models: 8-bit weights, words, bytes, and the patch's own numbers */
+	uint16_t channel[TMD_F2_CHANNELS];
+	uint16_t low[8];
+	uint16_t shape[5 * 10 * 6];
+	uint16_t plan[TMD_F2_PLAN]; /* operations, lengths, descriptions: F2_PLAN_* */
+	struct tmd_f2_words words[2];
+#if TMD_F2_FULL
+	uint16_t literal[256];
+	uint16_t column[TMD_F2_COLUMNS];
+	uint16_t near[5 * 6 * 6];
+	uint16_t far[5 * 6 * 6];
+	uint16_t trend[20];
+	int32_t weight[5 + 2 * 3][3]; /* of each opinion: on weights, then on words */
+
+	/* words of the base that have changed */
+	struct tmd_f2_range ranges[TMD_F2_RANGES];
+	struct tmd_f2_range range; /* that is being described */
+	uint32_t count;            /* its words */
+	uint32_t range_end[3];     /* by kind */
+	uint32_t scale;            /* that was multiplied last */
+	uint32_t pooled[2]; /* where the last range in the pool starts, and the one before it */
+	uint32_t overlaid;
+	uint32_t cached[TMD_F2_CACHED][2];
+	uint32_t pool[TMD_F2_POOL];
+	uint16_t pool_used;
+	uint8_t history[TMD_F2_HISTORY]; /* the bytes inserted last */
+#else
+	uint16_t literal[32];
+#endif
+};
+#endif
+
 struct tmd_patch {
-	struct tmd_f1 f1;
-	uint8_t head_complete;
+	struct tmd_head head;
 	struct tmd_patch_info info;
-	uint8_t scratch[TMD_F1_HEADER_SIZE]; /* what has come of a header */
+	union {
+		struct {
+			struct tmd_f1 f1;
+			uint8_t scratch[TMD_F1_HEADER_SIZE]; /* what has come of a header */
+		};
+#if TMD_DECODER != TMD_DECODER_NONE
+		struct tmd_f2 f2; /* once the head is complete */
+#endif
+	};
 };
 
 /* What a decoder needs from its surroundings. The functions return a status. */

@@ -6,7 +6,7 @@
 #ifndef TINYMLDELTA_WIRE_H
 #define TINYMLDELTA_WIRE_H
 
-#define TMD_WIRE_VERSION 1
+#define TMD_WIRE_VERSION 2
 
 /* Limits: a patch beyond one of them is refused. */
 #define TMD_META_MAX 1024u /* bytes of metadata in one patch */
@@ -16,6 +16,12 @@
 
 /* Patch formats: the first byte of a patch. */
 #define TMD_FORMAT_1 1u /* the layout of the first TinyMLDelta: byte ranges, RAW or RLE */
+#define TMD_FORMAT_2 2u /* compact, and made with what the models say of their bytes */
+
+/* How much of format 2 is decoded. */
+#define TMD_DECODER_NONE 0 /* format 1 only */
+#define TMD_DECODER_LEAN 1 /* patches made for a lean decoder */
+#define TMD_DECODER_DEFAULT 2 /* every patch of format 2 */
 
 /* What a contract accepts beyond the default. */
 #define TMD_ACCEPT_UNGUARDED 0x0001u /* patches that lack guardrail TLVs */
@@ -63,6 +69,48 @@
 #define TMD_RECORD_MODEL_SHA256 12u /* u8[32]: SHA-256 of the model in the slot */
 #define TMD_RECORD_CRC 44u /* u32: CRC-32 of all bytes before it */
 #define TMD_RECORD_SIZE 48u
+
+/* Format 2: its first byte is the format with these flags. */
+#define TMD_F2_SIGNED 0x10u /* an area with signatures follows the metadata */
+#define TMD_F2_SAME_LENGTH 0x20u /* the target is as long as the base; its length is left out */
+#define TMD_F2_LEAN 0x40u /* the body keeps to what a lean decoder knows */
+#define TMD_F2_RESERVED 0x80u /* 0 */
+#define TMD_F2_BASE_DIGEST_SIZE 8u
+#define TMD_F2_TARGET_DIGEST_SIZE 16u
+
+/* What a decoder of format 2 holds. */
+#define TMD_F2_RANGES 16 /* ranges of words that are changed ahead of their place */
+#define TMD_F2_POOL 256 /* words in the pool */
+#define TMD_F2_CACHED 16 /* single words whose change is remembered */
+#define TMD_F2_COLUMNS 128 /* columns of a tensor that are told apart */
+#define TMD_F2_CHANNELS 32 /* channels of a tensor that are told apart */
+#define TMD_F2_HISTORY 256 /* inserted bytes that can be repeated */
+#define TMD_F2_PRODUCT_MAX 65535 /* words of a range that is not pooled */
+#define TMD_F2_BEYOND_MAX 4 /* zero bytes that a decoder reads behind the end of the body */
+#define TMD_F2_PLAN 267 /* contexts for what is not data */
+
+/* Operations of format 2's body, element types, and how they are predicted. */
+enum {
+	TMD_F2_COPY,
+	TMD_F2_EDIT,
+	TMD_F2_INSERT,
+	TMD_F2_REPEAT,
+	TMD_F2_SEEK,
+	TMD_F2_TENSOR,
+	TMD_F2_RANGE,
+	TMD_F2_NO_OPERATION,
+};
+enum {
+	TMD_F2_I8,
+	TMD_F2_U8,
+	TMD_F2_I16,
+	TMD_F2_I32,
+	TMD_F2_I64,
+	TMD_F2_F32,
+	TMD_F2_F16,
+	TMD_F2_SCALE,
+};
+enum { TMD_F2_POOLED, TMD_F2_PRODUCT, TMD_F2_LIMITS };
 
 #define TMD_RECORD_MAGIC_VALUE 0x4D54u
 #define TMD_RECORD_VERSION_VALUE 1u
@@ -114,6 +162,8 @@ enum tmd_status {
 	TMD_ERR_DIGEST_KIND = -23, /* a kind of digest that the firmware does not take */
 	TMD_ERR_METADATA = -24, /* the metadata is malformed, repeated or of an unknown kind */
 	TMD_ERR_TRAILING = -25, /* bytes follow the end of the patch */
+	TMD_ERR_DECODER = -26, /* the patch needs a larger decoder than the firmware has */
+	TMD_ERR_SIGNATURE = -27, /* the patch is signed, and the firmware cannot check signatures */
 	TMD_ERR_UNGUARDED = -40, /* a guardrail TLV is missing */
 	TMD_ERR_ARENA = -41, /* the target needs a larger tensor arena than the firmware has */
 	TMD_ERR_ABI = -42, /* the target was made for another kernel build or schema version */
@@ -126,6 +176,7 @@ enum tmd_status {
 	TMD_ERR_CHUNK_BOUNDS = -62, /* a chunk reaches beyond the target */
 	TMD_ERR_CHUNK_CRC = -63, /* a chunk's checksum is wrong */
 	TMD_ERR_GAP = -64, /* part of the target comes neither from the base nor from a chunk */
+	TMD_ERR_BODY = -66, /* the body asks for something impossible */
 	TMD_ERR_TARGET = -65 /* the new model is not the one that the patch promised */
 };
 
@@ -145,6 +196,8 @@ enum tmd_status {
 	X(TMD_ERR_DIGEST_KIND, "DIGEST_KIND", "a kind of digest that the firmware does not take") \
 	X(TMD_ERR_METADATA, "METADATA", "the metadata is malformed, repeated or of an unknown kind") \
 	X(TMD_ERR_TRAILING, "TRAILING", "bytes follow the end of the patch") \
+	X(TMD_ERR_DECODER, "DECODER", "the patch needs a larger decoder than the firmware has") \
+	X(TMD_ERR_SIGNATURE, "SIGNATURE", "the patch is signed, and the firmware cannot check signatures") \
 	X(TMD_ERR_UNGUARDED, "UNGUARDED", "a guardrail TLV is missing") \
 	X(TMD_ERR_ARENA, "ARENA", "the target needs a larger tensor arena than the firmware has") \
 	X(TMD_ERR_ABI, "ABI", "the target was made for another kernel build or schema version") \
@@ -157,6 +210,7 @@ enum tmd_status {
 	X(TMD_ERR_CHUNK_BOUNDS, "CHUNK_BOUNDS", "a chunk reaches beyond the target") \
 	X(TMD_ERR_CHUNK_CRC, "CHUNK_CRC", "a chunk's checksum is wrong") \
 	X(TMD_ERR_GAP, "GAP", "part of the target comes neither from the base nor from a chunk") \
+	X(TMD_ERR_BODY, "BODY", "the body asks for something impossible") \
 	X(TMD_ERR_TARGET, "TARGET", "the new model is not the one that the patch promised")
 
 /* The same for the guardrails. */

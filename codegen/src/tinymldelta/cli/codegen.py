@@ -127,6 +127,18 @@ def _print_budget(contract: Contract) -> None:
 @click.option(
     "--accept-no-digest", is_flag=True, help="Let the device take patches without digests."
 )
+@click.option(
+    "--decoder",
+    type=click.Choice([d.name.lower() for d in wire.Decoder]),
+    default="default",
+    show_default=True,
+    help="The decoder of format 2 that the firmware is built with (TMD_DECODER).",
+)
+@click.option(
+    "--no-format-1",
+    is_flag=True,
+    help="The firmware is built without format 1 (TMD_WITH_FORMAT_1=0).",
+)
 @JSON_OPTION
 @refusals_exit_1
 def codegen(
@@ -140,6 +152,8 @@ def codegen(
     kernel_build: int,
     accept_unguarded: bool,
     accept_no_digest: bool,
+    decoder: str,
+    no_format_1: bool,
     as_json: bool,
 ) -> None:
     """Write contract.json, guardrail header, op resolver and model arrays for a firmware.
@@ -147,6 +161,11 @@ def codegen(
     A model is called what its file is called, unless NAME= says otherwise. Files are rewritten
     only if they change.
     """
+    formats: tuple[int, ...] = () if no_format_1 else (wire.FORMAT_1,)
+    if decoder != "none":
+        formats += (wire.FORMAT_2,)
+    if not formats:
+        raise click.UsageError("--decoder none and --no-format-1 leave no format to take")
     sources = model_sources(models)
     names = [source.name for source in sources]
     limits = Limits(
@@ -156,6 +175,8 @@ def codegen(
         arena_bytes=_per_model("--arena", arena, names),
         arena_need=_per_model("--arena-need", arena_need, names),
         kernel_build=kernel_build,
+        formats=formats,
+        decoder=wire.Decoder[decoder.upper()],
         accept=(wire.ACCEPT_UNGUARDED if accept_unguarded else 0)
         | (wire.ACCEPT_NO_DIGEST if accept_no_digest else 0),
     )

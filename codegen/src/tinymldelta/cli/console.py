@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
+import rich.progress
 from rich.console import Console
 from rich.table import Table
 
 from tinymldelta.container.patch import Metadata
 from tinymldelta.contract import Contract, read_contract
+from tinymldelta.delta.encode import Progress
 from tinymldelta.errors import Refusal
 from tinymldelta.output import write_atomically
 from tinymldelta.patching import PatchRefused
@@ -135,3 +138,14 @@ def metadata_json(metadata: Metadata) -> dict[str, Any]:
         "io_hash": metadata.io_hash,
         "vendor": [{"tag": tag, "value": value.hex()} for tag, value in metadata.vendor],
     }
+
+
+@contextmanager
+def encoding_progress() -> Iterator[Progress]:
+    """A bar on stderr while a patch is encoded; nothing where stderr is no terminal."""
+    bar = rich.progress.Progress(
+        console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
+    )
+    with bar:
+        task = bar.add_task("encoding", total=1.0)
+        yield lambda done: bar.update(task, completed=done)

@@ -17,8 +17,8 @@ from tinymldelta.cli.console import (
     refusals_exit_1,
     table,
 )
-from tinymldelta.container.format1 import read_patch
-from tinymldelta.container.patch import DIGEST_FIELD_BYTES, Patch, PatchFault
+from tinymldelta.container.patch import Patch, PatchFault
+from tinymldelta.container.reader import is_format2, read_patch
 from tinymldelta.contract import Contract, parse_contract
 from tinymldelta.errors import Refusal
 from tinymldelta.facts import Facts, TensorFact, io_hash, opset_hash
@@ -80,21 +80,14 @@ def _print_model(facts: Facts, where: str) -> None:
     console().print(t)
 
 
-def _sizes(patch: Patch, total: int) -> dict[str, int]:
-    """Bytes of the patch by part; digests are part of format 1's header and counted apart."""
-    digests = 2 * DIGEST_FIELD_BYTES
-    metadata = patch.header.meta_bytes
-    return {
-        "header": wire.F1_HEADER_SIZE - digests,
-        "metadata": metadata,
-        "digests": digests,
-        "signature": 0,
-        "body": total - wire.F1_HEADER_SIZE - metadata,
-        "total": total,
-    }
+def _decoder_for(patch: Patch) -> str | None:
+    """What the firmware needs to decode it; None for format 1."""
+    if patch.header.version == wire.FORMAT_1:
+        return None
+    return "lean" if patch.header.flags & wire.F2_FLAG_LEAN else "default"
 
 
-def _patch_json(patch: Patch, total: int) -> dict[str, Any]:
+def _patch_json(patch: Patch) -> dict[str, Any]:
     header = patch.header
     size = wire.DIGEST_SIZE[header.digest_kind]
     return {
@@ -107,11 +100,12 @@ def _patch_json(patch: Patch, total: int) -> dict[str, Any]:
         "target_digest": header.target_digest[:size].hex(),
         "metadata": metadata_json(patch.metadata),
         "chunks": len(patch.chunks),
-        "sizes": _sizes(patch, total),
+        "decoder": _decoder_for(patch),
+        "sizes": patch.sizes,
     }
 
 
-def _print_patch(patch: Patch, total: int, where: str) -> None:
+def _print_patch(patch: Patch, where: str) -> None:
     header, metadata = patch.header, patch.metadata
     size = wire.DIGEST_SIZE[header.digest_kind]
     t = table("", "value", title=f"patch {where}")
@@ -138,8 +132,11 @@ def _print_patch(patch: Patch, total: int, where: str) -> None:
         t.add_row(tag.name, text)
     for vendor_tag, vendor_value in metadata.vendor:
         t.add_row(f"vendor {vendor_tag:#04x}", vendor_value.hex() or "empty")
-    t.add_row("chunks", str(len(patch.chunks)))
-    for part, count in _sizes(patch, total).items():
+    if header.version == wire.FORMAT_1:
+        t.add_row("chunks", str(len(patch.chunks)))
+    else:
+        t.add_row("decoder", _decoder_for(patch))
+    for part, count in patch.sizes.items():
         t.add_row(f"bytes of {part}", f"{count:,}")
     console().print(t)
 
@@ -148,6 +145,7 @@ def _contract_json(contract: Contract) -> dict[str, Any]:
     return {
         "kind": "contract",
         "formats": list(contract.formats),
+        "decoder": contract.decoder.name.lower(),
         "accept": contract.accept,
         "tflm_abi": contract.tflm_abi,
         "operators": [f"{op.name} v{op.version}" for op in contract.operators],
@@ -167,6 +165,7 @@ def _contract_json(contract: Contract) -> dict[str, Any]:
 def _print_contract(contract: Contract, where: str) -> None:
     t = table("", "value", title=f"contract {where}")
     t.add_row("patch formats", ", ".join(map(str, contract.formats)))
+    t.add_row("decoder of format 2", contract.decoder.name.lower())
     t.add_row("TFLM ABI", f"{contract.tflm_abi:#06x}")
     t.add_row("unguarded patches", "taken" if contract.accept & wire.ACCEPT_UNGUARDED else "no")
     t.add_row(
@@ -202,15 +201,15 @@ def inspect(file: Path, as_json: bool) -> None:
             print_json(_contract_json(contract))
         else:
             _print_contract(contract, where)
-    elif data[:1] == bytes((wire.FORMAT_1,)):
+    elif data[:1] == bytes((wire.FORMAT_1,)) or is_format2(data):
         try:
             patch = read_patch(data, None)
         except PatchFault as fault:
             raise PatchRefused(where, fault.status, str(fault)) from fault
         if as_json:
-            print_json(_patch_json(patch, len(data)))
+            print_json(_patch_json(patch))
         else:
-            _print_patch(patch, len(data), where)
+            _print_patch(patch, where)
     else:
         raise Refusal(
             where, "neither a .tflite model, nor a patch, nor a contract", "give one of these"

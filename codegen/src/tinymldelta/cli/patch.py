@@ -13,6 +13,7 @@ from tinymldelta.cli.console import (
     MODEL_OPTION,
     Number,
     console,
+    encoding_progress,
     load_contract,
     metadata_json,
     print_json,
@@ -22,7 +23,15 @@ from tinymldelta.cli.console import (
     write_output,
 )
 from tinymldelta.container.patch import Metadata
-from tinymldelta.patching import GIVEN_FIELDS, MadePatch, PatchOptions, explain, make_patch
+from tinymldelta.patching import (
+    GIVEN_FIELDS,
+    MadePatch,
+    PatchOptions,
+    choose_format,
+    explain,
+    make_patch,
+)
+from tinymldelta.wire import constants as wire
 from tinymldelta.wire.constants import DigestKind
 
 _DIGESTS = {"none": DigestKind.NONE, "crc32": DigestKind.CRC32, "sha256": DigestKind.SHA256}
@@ -53,25 +62,24 @@ def _report(made: MadePatch, base: bytes, target: bytes, out: Path, guarded_by: 
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["1"]),
-    default="1",
-    show_default=True,
-    help="Patch format.",
+    type=click.Choice(["1", "2"]),
+    help="Patch format. Without it: the best that the contract's firmware takes, else 2.",
+)
+@click.option(
+    "--decoder",
+    type=click.Choice(["lean", "default"]),
+    help="The decoder that the patch is for. Without it: the contract's, else the default one.",
 )
 @click.option(
     "--algo",
     type=click.Choice(list(_DIGESTS)),
-    default="sha256",
-    show_default=True,
-    help="Digests of base and target.",
+    help="Digests of base and target in format 1: sha256 if not given. Format 2 has SHA-256.",
 )
 @click.option(
     "--merge-gap",
     type=Number(1 << 20),
-    default=16,
-    show_default=True,
     metavar="BYTES",
-    help="Send ranges that are closer than this as one.",
+    help="Format 1: send ranges that are closer than this as one; 16 if not given.",
 )
 @click.option(
     "--req-arena",
@@ -110,9 +118,10 @@ def patch(
     out: Path,
     contract_path: Path | None,
     model_name: str | None,
-    format_: str,
-    algo: str,
-    merge_gap: int,
+    format_: str | None,
+    decoder: str | None,
+    algo: str | None,
+    merge_gap: int | None,
     req_arena: int | None,
     tflm_abi: int | None,
     opset_hash: int | None,
@@ -130,22 +139,37 @@ def patch(
     if unguarded and given != Metadata():
         raise click.UsageError("--unguarded leaves all metadata out, so give none by hand")
     contract, index = load_contract(contract_path, model_name)
-    base_bytes, target_bytes = read_bytes(base), read_bytes(target)
-    made = make_patch(
-        base_bytes,
-        target_bytes,
-        where=str(out),
-        target_where=str(target),
-        options=PatchOptions(_DIGESTS[algo], merge_gap, given, unguarded),
-        contract=contract,
-        index=index,
+    options = PatchOptions(
+        format=int(format_) if format_ else None,
+        lean=decoder == "lean" if decoder else None,
+        digest=_DIGESTS[algo or "sha256"],
+        merge_gap=16 if merge_gap is None else merge_gap,
+        given=given,
+        unguarded=unguarded,
     )
+    chosen, _ = choose_format(options, contract, str(out))
+    if chosen == wire.FORMAT_2 and (algo is not None or merge_gap is not None):
+        raise click.UsageError("--algo and --merge-gap are of format 1: add --format 1")
+    if chosen == wire.FORMAT_1 and decoder is not None:
+        raise click.UsageError("--decoder is of format 2: add --format 2")
+    base_bytes, target_bytes = read_bytes(base), read_bytes(target)
+    with encoding_progress() as progress:
+        made = make_patch(
+            base_bytes,
+            target_bytes,
+            where=str(out),
+            target_where=str(target),
+            options=options,
+            contract=contract,
+            index=index,
+            progress=progress,
+        )
     write_output(out, made.data)
     if as_json:
         print_json(
             {
                 "patch": str(out),
-                "format": int(format_),
+                "format": chosen,
                 "base_bytes": len(base_bytes),
                 "target_bytes": len(target_bytes),
                 "patch_bytes": len(made.data),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tinymldelta.wire.constants import Decoder
+
 
 @dataclass(frozen=True, slots=True)
 class Accepts:
     """The right-hand side of every guardrail, and which formats and patches are taken at all.
 
     formats: numbers of the patch formats that the firmware reads, e.g. {FORMAT_1}
+    decoder: how much of format 2 the firmware decodes
     flags: ACCEPT_* bits; each bit weakens a check
     arena_bytes: size of the firmware's tensor arena in bytes
     tflm_abi: kernel build * 256 + schema version, 0 to 0xFFFF
@@ -19,6 +22,7 @@ class Accepts:
     """
 
     formats: frozenset[int]
+    decoder: Decoder
     flags: int
     arena_bytes: int
     tflm_abi: int

@@ -8,11 +8,10 @@ this order" in `SPEC.md`, and its number stands in its docstring.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 
 from tinymldelta.container.accepts import Accepts
-from tinymldelta.container.guardrails import evaluate, first_refusal
 from tinymldelta.container.patch import (
+    DIGEST_FIELD_BYTES,
     Chunk,
     Header,
     Metadata,
@@ -20,7 +19,9 @@ from tinymldelta.container.patch import (
     PatchFault,
     digest_field,
     run_bytes,
+    sizes_of,
 )
+from tinymldelta.container.reading import Cursor, Outcome, check_guardrails, read_metadata
 from tinymldelta.wire.constants import (
     ACCEPT_NO_DIGEST,
     DIGEST_SIZE,
@@ -31,14 +32,10 @@ from tinymldelta.wire.constants import (
     FORMAT_1,
     META_MAX,
     MODEL_MAX,
-    RULES,
-    TLV_SIZE,
-    TLV_VENDOR_FIRST,
     DigestKind,
     Encoding,
     Field,
     Status,
-    Tlv,
 )
 
 __all__ = [
@@ -52,18 +49,8 @@ __all__ = [
     "read_patch",
 ]
 
-_TLV_HEAD_BYTES = 2  # tag and length
 _CRC_BYTES = 4
 _ENCODINGS = frozenset(Encoding)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a patch: `target` is None unless `status` is OK; `reason` is for people."""
-
-    status: Status
-    target: bytes | None
-    reason: str
 
 
 def read_patch(data: bytes, accepts: Accepts | None) -> Patch:
@@ -72,11 +59,19 @@ def read_patch(data: bytes, accepts: Accepts | None) -> Patch:
     `accepts` None reads without a contract: what depends on one (format, digest kind NONE, the
     guardrails) is then taken as accepted. PatchFault for the first fault.
     """
-    cursor = _Cursor(data)
+    cursor = Cursor(data)
     header = _read_header(cursor, accepts)
-    metadata = _read_metadata(cursor, header.meta_bytes)
+    metadata = read_metadata(cursor, header.meta_bytes)
     _check_guardrails(header, metadata, accepts)
-    return Patch(header, metadata, _read_chunks(cursor, header))
+    chunks = _read_chunks(cursor, header)
+    digests = 2 * DIGEST_FIELD_BYTES
+    sizes = sizes_of(
+        header=F1_HEADER_SIZE - digests,
+        metadata=header.meta_bytes,
+        digests=digests,
+        body=len(data) - F1_HEADER_SIZE - header.meta_bytes,
+    )
+    return Patch(header, metadata, chunks, sizes)
 
 
 def apply_patch(base: bytes, patch: bytes, accepts: Accepts | None) -> Outcome:
@@ -85,9 +80,9 @@ def apply_patch(base: bytes, patch: bytes, accepts: Accepts | None) -> Outcome:
     Never raises, whatever the bytes are. `accepts` None: as in `read_patch`.
     """
     try:
-        cursor = _Cursor(patch)
+        cursor = Cursor(patch)
         header = _read_header(cursor, accepts)
-        metadata = _read_metadata(cursor, header.meta_bytes)
+        metadata = read_metadata(cursor, header.meta_bytes)
         _check_guardrails(header, metadata, accepts)
         _check_base(header, base)
         # A device writes while it reads. No fault depends on what is written, except for the
@@ -99,29 +94,6 @@ def apply_patch(base: bytes, patch: bytes, accepts: Accepts | None) -> Outcome:
     return Outcome(Status.OK, target, "done")
 
 
-class _Cursor:
-    """A patch, and how far it has been read."""
-
-    __slots__ = ("data", "position")
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.position = 0
-
-    def peek(self, count: int) -> bytes:
-        """The next `count` bytes, or those that are there."""
-        return self.data[self.position : self.position + count]
-
-    def take(self, count: int, what: str) -> bytes:
-        """The next `count` bytes, which are then read; TRUNCATED if the patch ends in them."""
-        taken = self.peek(count)
-        if len(taken) < count:
-            end = len(self.data)
-            raise PatchFault(Status.TRUNCATED, end, f"patch ends in {what}")
-        self.position += count
-        return taken
-
-
 def _bytes_of(field: Field, data: bytes) -> bytes:
     return data[field.offset : field.offset + field.size]
 
@@ -130,7 +102,7 @@ def _number(field: Field, data: bytes) -> int:
     return int.from_bytes(_bytes_of(field, data), "little")
 
 
-def _read_header(cursor: _Cursor, accepts: Accepts | None) -> Header:
+def _read_header(cursor: Cursor, accepts: Accepts | None) -> Header:
     """Steps 1 and 2."""
     version = cursor.peek(1)
     if not version:
@@ -192,42 +164,10 @@ def _check_header_values(header: Header) -> None:
     require(has_content, "chunks_n", "a patch without digests has no chunks")
 
 
-def _read_metadata(cursor: _Cursor, meta_bytes: int) -> Metadata:
-    """Step 3."""
-    end = cursor.position + meta_bytes
-    values: dict[str, int] = {}
-    vendor: list[tuple[int, bytes]] = []
-    while cursor.position < end:
-        at = cursor.position
-        if end - at < _TLV_HEAD_BYTES:
-            raise PatchFault(Status.METADATA, at, "a single byte is left over after the last TLV")
-        tag, length = cursor.take(_TLV_HEAD_BYTES, "the tag and length of a TLV")
-        if length > end - cursor.position:
-            raise PatchFault(Status.METADATA, at, f"TLV {tag:#04x} ends beyond the metadata")
-        if tag >= TLV_VENDOR_FIRST:
-            vendor.append((tag, cursor.take(length, f"vendor TLV {tag:#04x}")))
-            continue
-        if tag not in TLV_SIZE:
-            raise PatchFault(Status.METADATA, at, f"TLV {tag:#04x} is unknown")
-        name = Tlv(tag).name
-        if name.lower() in values:
-            raise PatchFault(Status.METADATA, at, f"TLV {name} stands twice")
-        if length != TLV_SIZE[tag]:
-            found = f"TLV {name} has {length} bytes, not {TLV_SIZE[tag]}"
-            raise PatchFault(Status.METADATA, at, found)
-        values[name.lower()] = int.from_bytes(cursor.take(length, f"TLV {name}"), "little")
-    return Metadata(**values, vendor=tuple(vendor))
-
-
 def _check_guardrails(header: Header, metadata: Metadata, accepts: Accepts | None) -> None:
     """Step 4, first half."""
-    if accepts is None:
-        return
-    refusal = first_refusal(evaluate(metadata, header, accepts))
-    if refusal is not None:
-        in_metadata = RULES[refusal.rule].tlv != 0
-        at = F1_HEADER_SIZE if in_metadata else F1_HEADER["target_bytes"].offset
-        raise PatchFault(refusal.status, at, refusal.explain())
+    lengths_at = F1_HEADER["target_bytes"].offset
+    check_guardrails(header, metadata, accepts, lengths_at=lengths_at, tlvs_at=F1_HEADER_SIZE)
 
 
 def _check_base(header: Header, base: bytes) -> None:
@@ -242,7 +182,7 @@ def _check_base(header: Header, base: bytes) -> None:
         raise PatchFault(Status.BASE, at, "the model's digest is not that of the patch's base")
 
 
-def _read_chunks(cursor: _Cursor, header: Header) -> tuple[Chunk, ...]:
+def _read_chunks(cursor: Cursor, header: Header) -> tuple[Chunk, ...]:
     """Steps 5 to 8, and of step 9 what needs no digest."""
     chunks = []
     position = 0  # p of SPEC.md: the target is complete up to here
@@ -258,7 +198,7 @@ def _read_chunks(cursor: _Cursor, header: Header) -> tuple[Chunk, ...]:
     return tuple(chunks)
 
 
-def _read_chunk(cursor: _Cursor, header: Header, position: int) -> tuple[Chunk, int]:
+def _read_chunk(cursor: Cursor, header: Header, position: int) -> tuple[Chunk, int]:
     """Steps 5 to 7 for one chunk: the chunk, and where its decoded bytes end in the target."""
     at = cursor.position
     data = cursor.take(F1_CHUNK_SIZE, "a chunk's header")
@@ -298,7 +238,7 @@ def _read_chunk(cursor: _Cursor, header: Header, position: int) -> tuple[Chunk, 
     return Chunk(offset, Encoding(encoding), payload, crc), offset + decoded_bytes
 
 
-def _check_runs(cursor: _Cursor, payload_bytes: int, room: int) -> int:
+def _check_runs(cursor: Cursor, payload_bytes: int, room: int) -> int:
     """Step 6: how many bytes the runs stand for, as far as their pairs are there."""
     decoded_bytes = 0
     counts = cursor.peek(payload_bytes)[::2]

@@ -1,4 +1,4 @@
-"""What a patch of format 1 says, as frozen data, and the exception that says what is wrong with it.
+"""What a patch says, as frozen data, and the exception that says what is wrong with it.
 
 Reader, writer and guardrails share these classes and nothing else.
 """
@@ -30,7 +30,11 @@ class PatchFault(Exception):  # noqa: N818 - a fault of the patch, not an error 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The 80 bytes at the front. Lengths are in bytes; both digests are the whole 32-byte field."""
+    """What stands before the metadata, in either format. Lengths are in bytes.
+
+    Of format 1, both digests are the whole 32-byte field; of format 2, what the patch carries of
+    them, and chunks_n is 0.
+    """
 
     version: int
     digest_kind: DigestKind
@@ -91,11 +95,24 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A whole patch."""
+    """A whole patch. chunks: of format 1; sizes: bytes by part, of which `total` is the sum."""
 
     header: Header
     metadata: Metadata
     chunks: tuple[Chunk, ...]
+    sizes: dict[str, int]
+
+
+def sizes_of(header: int, metadata: int, digests: int, body: int) -> dict[str, int]:
+    """Bytes of a patch by part, from those of each. Nothing is signed yet."""
+    return {
+        "header": header,
+        "metadata": metadata,
+        "digests": digests,
+        "signature": 0,
+        "body": body,
+        "total": header + metadata + digests + body,
+    }
 
 
 def run_bytes(count: int) -> int:

@@ -13,7 +13,7 @@ class Field(NamedTuple):
     size: int
 
 
-WIRE_VERSION: Final = 1
+WIRE_VERSION: Final = 2
 
 META_MAX: Final = 1024  # bytes of metadata in one patch
 CHUNK_PAYLOAD_MAX: Final = 65535  # bytes of encoded payload in one chunk of format 1
@@ -21,6 +21,158 @@ MODEL_MAX: Final = 2147483647  # bytes of one model; offsets then never wrap in 
 WRITE_UNIT_MAX: Final = 256  # bytes of one flash write unit
 
 FORMAT_1: Final = 1
+FORMAT_2: Final = 2
+
+
+class Decoder(IntEnum):
+    NONE = 0  # format 1 only
+    LEAN = 1  # patches made for a lean decoder
+    DEFAULT = 2  # every patch of format 2
+
+
+F2_FLAG_SIGNED: Final = 0x10  # an area with signatures follows the metadata
+F2_FLAG_SAME_LENGTH: Final = 0x20  # the target is as long as the base; its length is left out
+F2_FLAG_LEAN: Final = 0x40  # the body keeps to what a lean decoder knows
+F2_FLAG_RESERVED: Final = 0x80  # 0
+F2_BASE_DIGEST_BYTES: Final = 8
+F2_TARGET_DIGEST_BYTES: Final = 16
+F2_RANGES: Final = 16  # ranges of words that are changed ahead of their place
+F2_POOL: Final = 256  # words in the pool
+F2_CACHED: Final = 16  # single words whose change is remembered
+F2_COLUMNS: Final = 128  # columns of a tensor that are told apart
+F2_CHANNELS: Final = 32  # channels of a tensor that are told apart
+F2_HISTORY: Final = 256  # inserted bytes that can be repeated
+F2_PRODUCT_MAX: Final = 65535  # words of a range that is not pooled
+F2_BEYOND_MAX: Final = 4  # zero bytes that a decoder reads behind the end of the body
+F2_DECISIONS: Final = 5  # kinds of decision on an 8-bit residual
+F2_SCALES: Final = 10  # buckets of its expected size
+F2_PARTS: Final = 6  # parts of the way from one whole number to the next
+F2_LEVELS: Final = 6  # buckets of the averages near and far
+F2_UNARY_MAX: Final = 20  # where one-by-one ends and a number begins
+F2_HALVE_FROM: Final = 4  # expected sizes from here on are halved
+F2_MIXER_RATE: Final = 6  # how fast the mixer learns
+F2_WEIGHT_START: Final = 24000  # weight of each opinion at first, in 1/65536
+F2_WEIGHT_MAX: Final = 262143  # largest weight, either sign
+F2_LEVEL_START: Final = 90  # expected residual at first, in 1/256
+F2_COLUMN_ZERO: Final = 4096  # what stands for 0 in a column's level of words
+F2_SCALE_LEVEL_START: Final = 288  # expected class of a scale at first, in 1/16
+F2_TENSOR_LEVEL_START: Final = 128  # expected class of another word at first, in 1/16
+F2_NUMBER_BITS: Final = 9  # contexts for the length of a number, beside one for its second bit
+
+
+class Operation(IntEnum):
+    COPY = 0
+    EDIT = 1
+    INSERT = 2
+    REPEAT = 3
+    SEEK = 4
+    TENSOR = 5
+    RANGE = 6
+    NO_OPERATION = 7
+
+
+class ElementType(IntEnum):
+    I8 = 0
+    U8 = 1
+    I16 = 2
+    I32 = 3
+    I64 = 4
+    F32 = 5
+    F16 = 6
+    SCALE = 7
+
+
+class RangeKind(IntEnum):
+    POOLED = 0
+    PRODUCT = 1
+    LIMITS = 2
+
+
+class Number(IntEnum):
+    COPY = 0
+    EDIT = 1
+    INSERT = 2
+    REPEAT = 3
+    SEEK = 4
+    COUNT = 5
+    D = 6
+    D_1 = 7
+    D_2 = 8
+    AT = 9
+    AT_1 = 10
+    AT_2 = 11
+    FACTOR = 12
+    SCALE = 13
+    ESCAPE = 14
+
+
+class Plan(IntEnum):
+    """Offsets of the contexts for what is not data."""
+
+    NUMBER = 0
+    OP = 150
+    TYPE = 214
+    SCALED = 222
+    SLOT = 223
+    KIND = 239
+    ODD = 243
+    HIGH = 247
+    BY_CHANNEL = 248
+    SHRUNK = 249
+    FACTOR = 250
+    STAYS = 251
+    D = 252
+    E = 258
+    COUNT = 261
+    SCALE = 264
+
+
+F2_PLAN_CONTEXTS: Final = 267
+F2_ELEMENT_BYTES_TABLE: Final = (
+    1, 1, 2, 4, 8, 4, 2, 4,
+)
+F2_SCALES_TABLE: Final = (
+    8, 20, 41, 69, 102, 154, 256, 461, 819,
+)
+F2_RATES_TABLE: Final = (
+    40960, 25206, 18204, 14247, 11703, 9930, 8623, 7282, 5958, 5041, 4369, 3641, 3121, 2731,
+    2341, 2048,
+)
+F2_START_COUNTS_TABLE: Final = (
+    0, 1, 2, 3, 4, 5, 7, 8,
+)
+F2_PLAN_START_TABLE: Final = (
+    52, 210, 201, 91, 185, 204, 171, 178, 131, 132, 46, 98, 117, 108, 101, 135, 90, 55, 128,
+    128, 99, 221, 170, 139, 155, 154, 179, 231, 178, 158, 93, 248, 248, 79, 122, 66, 88, 231,
+    185, 95, 119, 248, 247, 247, 215, 223, 223, 207, 206, 143, 49, 224, 250, 248, 223, 184,
+    176, 112, 47, 8, 105, 248, 169, 255, 191, 161, 169, 97, 103, 95, 145, 151, 105, 248, 65,
+    224, 8, 128, 128, 128, 33, 231, 255, 255, 239, 184, 200, 96, 71, 95, 103, 248, 248, 248,
+    248, 248, 248, 252, 241, 199, 123, 248, 248, 248, 248, 248, 248, 251, 231, 167, 79, 248,
+    248, 217, 248, 248, 238, 209, 233, 175, 79, 248, 248, 248, 248, 248, 248, 248, 248, 199,
+    159, 248, 248, 248, 248, 248, 248, 239, 200, 146, 95, 191, 175, 127, 79, 103, 79, 0, 128,
+    128, 128, 169, 23, 15, 225, 23, 192, 0, 128, 12, 7, 0, 0, 47, 0, 128, 128, 45, 73, 0, 47,
+    248, 0, 128, 128, 15, 219, 8, 63, 55, 8, 128, 128, 13, 0, 0, 7, 128, 248, 128, 128, 29,
+    9, 232, 16, 18, 8, 0, 128, 167, 9, 250, 32, 8, 128, 0, 128, 128, 128, 128, 128, 128, 128,
+    128, 128, 97, 135, 184, 0, 248, 224, 224, 33, 128, 8, 17, 88, 95, 79, 128, 128, 25, 0,
+    55, 152, 128, 128, 128, 128, 128, 8, 95, 0, 128, 72, 17, 177, 128, 81, 25, 56, 32, 126,
+    129, 135, 24, 9, 72, 6, 4, 2, 123, 32, 72, 128, 24, 0,
+)
+F2_TOP_START_TABLE: Final = (
+    128, 127, 127, 135, 128, 127, 135, 135, 128, 103, 119, 119, 128, 87, 103, 119,
+)
+F2_LEVELS_TABLE: Final = (
+    25, 80, 200, 500, 2000,
+)
+F2_STRETCH_TABLE: Final = (
+    4, 12, 20, 28, 36, 44, 52, 60, 68, 77, 85, 93, 101, 110, 118, 127, 135, 144, 152, 161,
+    170, 179, 188, 197, 207, 216, 226, 235, 245, 255, 265, 276, 287, 298, 309, 320, 332, 344,
+    356, 369, 382, 396, 410, 424, 439, 455, 472, 489, 507, 527, 547, 569, 593, 618, 646, 677,
+    711, 750, 794, 848, 914, 1002, 1135, 1419,
+)
+F2_SQUASH_TABLE: Final = (
+    1, 2, 4, 6, 10, 17, 27, 45, 74, 120, 194, 311, 488, 747, 1102, 1546, 2048, 2550, 2994,
+    3349, 3608, 3785, 3902, 3976, 4022, 4051, 4069, 4079, 4086, 4090, 4092, 4094, 4095,
+)
 
 ACCEPT_UNGUARDED: Final = 0x0001  # patches that lack guardrail TLVs
 ACCEPT_NO_DIGEST: Final = 0x0002  # patches without digests (digest kind NONE)
@@ -169,6 +321,8 @@ class Status(IntEnum):
     DIGEST_KIND = -23
     METADATA = -24
     TRAILING = -25
+    DECODER = -26
+    SIGNATURE = -27
     UNGUARDED = -40
     ARENA = -41
     ABI = -42
@@ -181,6 +335,7 @@ class Status(IntEnum):
     CHUNK_BOUNDS = -62
     CHUNK_CRC = -63
     GAP = -64
+    BODY = -66
     TARGET = -65
 
 
@@ -248,6 +403,14 @@ STATUSES: Final[dict[Status, StatusText]] = {
         "bytes follow the end of the patch",
         "send the patch and nothing else",
     ),
+    Status.DECODER: StatusText(
+        "the patch needs a larger decoder than the firmware has",
+        "make the patch with `tmd patch --contract` for this firmware",
+    ),
+    Status.SIGNATURE: StatusText(
+        "the patch is signed, and the firmware cannot check signatures",
+        "send an unsigned patch, or update the firmware",
+    ),
     Status.UNGUARDED: StatusText(
         "a guardrail TLV is missing",
         "make the patch from a .tflite target, or give its metadata by hand",
@@ -295,6 +458,10 @@ STATUSES: Final[dict[Status, StatusText]] = {
     Status.GAP: StatusText(
         "part of the target comes neither from the base nor from a chunk",
         "make the patch again; it is damaged",
+    ),
+    Status.BODY: StatusText(
+        "the body asks for something impossible",
+        "send the patch again; it was damaged on the way",
     ),
     Status.TARGET: StatusText(
         "the new model is not the one that the patch promised",

@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from tinymldelta.wire.format2 import Format2, read_format2
+
 _TYPE_BYTES = {"u8": 1, "u16": 2, "u32": 4}
 
 
@@ -104,6 +106,8 @@ class WireDefinition:
     record_version: int
     limits: tuple[Value, ...]
     formats: tuple[Value, ...]
+    decoders: tuple[Value, ...]
+    format2: Format2
     accept_flags: tuple[Value, ...]
     digest_kinds: tuple[Value, ...]
     encodings: tuple[Value, ...]
@@ -177,6 +181,8 @@ def load_wire_definition(path: Path) -> WireDefinition:
         record_version=raw["record_version"],
         limits=_values(raw["limits"]),
         formats=_values(raw["formats"]),
+        decoders=_values(raw["decoders"]),
+        format2=read_format2(raw["format2"]),
         accept_flags=_values(raw["accept_flags"]),
         digest_kinds=_values(raw["digest_kinds"]),
         encodings=_values(raw["format1"]["encodings"]),

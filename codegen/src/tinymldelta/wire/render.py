@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tinymldelta.output import environment, write_if_changed
@@ -16,7 +17,7 @@ from tinymldelta.wire.definition import Layout, WireDefinition, load_wire_defini
 _MARKER = re.compile(r"(<!-- wire:(\w+) -->\n).*?(<!-- /wire -->)", re.DOTALL)
 
 
-def _table(columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
+def _table(columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> str:
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
@@ -57,6 +58,37 @@ def spec_tables(wire: WireDefinition) -> dict[str, str]:
             for r in wire.rules
         ],
     )
+    f2 = wire.format2
+    for name, constants in (
+        ("f2_flags", f2.flags), ("f2_sizes", f2.sizes), ("f2_models", f2.models)
+    ):  # fmt: skip
+        rows = [(f"`{c.name}`", c.value, c.text) for c in constants]
+        tables[name] = _table(("name", "value", "meaning"), rows)
+    for name, names in (
+        ("f2_operations", f2.operations),
+        ("f2_range_kinds", f2.range_kinds), ("f2_numbers", f2.numbers),
+    ):  # fmt: skip
+        tables[name] = _table(("value", "name"), [(i, f"`{n}`") for i, n in enumerate(names)])
+    tables["f2_element_types"] = _table(
+        ("value", "name", "bytes"),
+        [(i, f"`{n}`", f2.element_bytes[i]) for i, n in enumerate(f2.element_types)],
+    )
+    tables["f2_plan"] = _table(
+        ("contexts", "from", "how many"), [(f"`{c.name}`", c.offset, c.count) for c in f2.plan]
+    )
+    tables["f2_tables"] = (
+        "".join(
+            f"`{t.name}` ({len(t.values)}):\n\n    " + "\n    ".join(t.lines) + "\n\n"
+            for t in f2.tables
+        ).rstrip("\n")
+        + "\n"
+    )
+    tables["decoders"] = _table(
+        ("decoder", "value", "takes"), [(f"`{v.name}`", v.value, v.text) for v in wire.decoders]
+    )
+    tables["formats"] = _table(
+        ("format", "value", "is"), [(f"`{v.name}`", v.value, v.text) for v in wire.formats]
+    )
     tables["statuses"] = _table(
         ("code", "status", "meaning", "what to do"),
         [(s.code, f"`{s.name}`", s.text, s.fix) for s in wire.statuses],
@@ -79,6 +111,9 @@ def render_all(root: Path) -> dict[Path, str]:
         root / "zephyr_module" / "include" / "tinymldelta" / "wire.h": env.get_template(
             "wire.h.j2"
         ).render(wire=wire),
+        root / "zephyr_module" / "core" / "tables.h": env.get_template("tables.h.j2").render(
+            f2=wire.format2
+        ),
         root / "codegen" / "src" / "tinymldelta" / "wire" / "constants.py": env.get_template(
             "constants.py.j2"
         ).render(wire=wire),

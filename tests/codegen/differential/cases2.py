@@ -1,0 +1,163 @@
+"""Pairs of small files with all that format 2 knows: tensors of every type, scales, matches.
+
+The hints that the encoder gets are as random as they may be, so that patches use what no model on
+disk has yet.
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+
+from patchkit import Case
+from tinymldelta.container.accepts import Accepts
+from tinymldelta.container.format2_writer import write_patch
+from tinymldelta.container.patch import Metadata
+from tinymldelta.delta.hints import ELEMENTS, Hint, Kind
+from tinymldelta.native import encode_body
+from tinymldelta.wire.constants import F2_POOL, FORMAT_2, Decoder
+
+_TYPES = list(ELEMENTS.items())
+METADATA = Metadata(req_arena_bytes=1000, tflm_abi=3, opset_hash=7, io_hash=9)
+ACCEPTS = Accepts(
+    formats=frozenset({FORMAT_2}),
+    decoder=Decoder.DEFAULT,
+    flags=0,
+    arena_bytes=1000,
+    tflm_abi=3,
+    opset_hash=7,
+    io_hash=9,
+    slot_bytes=8192,
+)
+
+
+def _moved(rng: random.Random, element: bytes, kind: str) -> bytes:
+    """An element some way from where it was, as a fine-tune leaves it; now and then anywhere."""
+    if rng.random() < 0.03:
+        return rng.randbytes(len(element))
+    if kind in ("FLOAT32", "FLOAT16"):
+        value = int.from_bytes(element, "little") + rng.randint(-9, 9)
+    else:
+        reach = rng.choice((0, 1, 3, 40))
+        value = int.from_bytes(element, "little", signed=True) + rng.randint(-reach, reach)
+    return (value % 256 ** len(element)).to_bytes(len(element), "little")
+
+
+class _Pair:
+    """Base and target as they grow, and what is said of them."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.base = bytearray()
+        self.target = bytearray()
+        self.hints: list[Hint] = []
+        self.scales: list[tuple[int, int, int]] = []  # offset in base, in target, words
+        self.ranges: list[int] = []
+
+    def bytes(self) -> None:
+        """Bytes that no model says anything of: kept, edited, dropped, new or from elsewhere."""
+        rng = self.rng
+        run = rng.randbytes(rng.randint(1, 24))
+        way = rng.randint(0, 5)
+        if way != 0:
+            self.base += run
+        if way == 1:
+            run = bytes(b if rng.random() < 0.8 else rng.randrange(256) for b in run)
+        if way == 2 and self.base:
+            at = rng.randrange(len(self.base))
+            run = bytes(self.base[at : at + rng.randint(4, 30)])
+        if way != 3:
+            self.target += run * rng.choice((1, 1, 1, 2))
+
+    def align(self) -> None:
+        self.base += bytes(-len(self.base) % 4)
+        self.target += bytes(-len(self.target) % 4)
+
+    def scale_words(self) -> None:
+        """A vector of scales, some of which have changed."""
+        rng = self.rng
+        self.align()
+        n = rng.choice((1, 1, 2, 5, 9))
+        ours = [rng.uniform(0.001, 0.1) for _ in range(n)]
+        theirs = [s * rng.choice((1, 1, 1.01, 0.97, 1.5)) for s in ours]
+        at = (len(self.base), len(self.target), n)
+        self.base += struct.pack(f"<{n}f", *ours)
+        self.target += struct.pack(f"<{n}f", *theirs)
+        self.scales.append(at)
+        if rng.random() < 0.7:
+            self.hints.append(Hint(Kind.WORDS, at[1], at[0], n))
+
+    def range(self) -> None:
+        """Some vector of scales that is sent ahead, or follows from others."""
+        rng = self.rng
+        base_at, target_at, n = rng.choice(self.scales)
+        kind = rng.choice((Kind.POOL, Kind.POOL, Kind.PRODUCT, Kind.LIMITS))
+        factor, scale = (rng.choice(self.scales)[0] for _ in range(2))
+        if kind is not Kind.POOL and scale + 4 * n > len(self.base):
+            kind = Kind.POOL
+        if n <= F2_POOL:
+            if kind is not Kind.LIMITS:
+                self.ranges.append(len(self.hints))
+            self.hints.append(Hint(kind, target_at, base_at, n, factor=factor, scale=scale))
+
+    def tensor(self) -> None:
+        rng = self.rng
+        name, (code, size) = rng.choice(_TYPES)
+        shape = tuple(rng.randint(1, 4) for _ in range(3))
+        other = tuple(rng.randint(1, 4) for _ in range(3)) if rng.random() < 0.3 else shape
+        d, e = shape[0] * shape[1] * shape[2], other[0] * other[1] * other[2]
+        old = [rng.randbytes(size) for _ in range(max(d, e))]
+        self.hints.append(
+            Hint(
+                Kind.TENSOR,
+                len(self.target),
+                len(self.base),
+                type=code,
+                by_channel=rng.random() < 0.4,
+                range=rng.choice(self.ranges) if self.ranges and rng.random() < 0.6 else -1,
+                shape=(shape[0], shape[1], shape[2]),
+                base_shape=(other[0], other[1], other[2]),
+            )
+        )
+        self.base += b"".join(old[:e])
+        self.target += b"".join(_moved(rng, x, name) for x in old[:d])
+
+
+def random_case2(rng: random.Random) -> Case:
+    """A patch of format 2 that its contract takes."""
+    pair = _Pair(rng)
+    # Scales come first in the base, so that ranges can be named before anything else is there.
+    for _ in range(rng.randint(1, 4)):
+        pair.scale_words()
+    for _ in range(rng.randint(1, 9)):
+        way = rng.random()
+        if way < 0.35:
+            pair.bytes()
+        elif way < 0.6:
+            pair.tensor()
+        elif way < 0.8:
+            pair.range()
+        else:
+            pair.scale_words()
+    pair.base += b"end"
+    pair.target += b"end"
+    base, target = bytes(pair.base), bytes(pair.target)
+    lean = rng.random() < 0.25
+    body = encode_body(base, target, pair.hints, lean=lean)
+    patch = write_patch(base, target, metadata=METADATA, lean=lean, body=body)
+    return Case(base, patch, ACCEPTS, target)
+
+
+def mutate2(rng: random.Random, patch: bytes, body_bytes: int) -> bytes:
+    """Some bytes changed, mostly of the body; now and then it is cut off or goes on."""
+    mutated = bytearray(patch)
+    first = len(patch) - body_bytes if rng.random() < 0.95 and body_bytes else 0
+    way = rng.random()
+    if way < 0.1:
+        return bytes(mutated[: rng.randrange(first, len(mutated))])
+    if way < 0.2:
+        return bytes(mutated) + rng.randbytes(rng.randint(1, 9))
+    for _ in range(rng.randint(1, 3)):
+        at = rng.randrange(first, len(mutated))
+        mutated[at] = rng.choice((mutated[at] ^ 1 << rng.randrange(8), rng.randrange(256)))
+    return bytes(mutated)

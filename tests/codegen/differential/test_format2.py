@@ -1,0 +1,95 @@
+"""Format 2 by the C core, under sanitizers, against the plain Python decoder of SPEC.md."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+from casefile import MAGIC, encode_case, run_cases
+from cases2 import ACCEPTS, METADATA, mutate2, random_case2
+
+from patchkit2 import BASE, NAMED_FAULTS_2
+from tinymldelta.container.format2 import read_patch
+from tinymldelta.container.format2_writer import write_patch
+from tinymldelta.container.reader import apply_patch
+from tinymldelta.delta.encode import encode
+from tinymldelta.wire.constants import Status
+
+SEED = int(os.environ.get("TMD_SEED", "20261121"))
+VALID = 1_600
+MUTATIONS_EACH = 6
+SHARDS = 16
+
+# What a body can come to must really have been reached, this often at least.
+REACHED = {
+    Status.OK: 1600,
+    Status.TRUNCATED: 300,
+    Status.TRAILING: 300,
+    Status.BODY: 300,
+    Status.TARGET: 100,
+}
+
+
+def _generate_and_run(number: int, folder: Path, program: Path) -> tuple[Counter[Status], str]:
+    rng = random.Random(SEED * 1000 + number)
+    seen: Counter[Status] = Counter()
+    cases = []
+    for _ in range(VALID // SHARDS):
+        case = random_case2(rng)
+        body_bytes = read_patch(case.patch, None).sizes["body"]
+        mutated = [mutate2(rng, case.patch, body_bytes) for _ in range(MUTATIONS_EACH)]
+        for i, patch in enumerate([case.patch, *mutated]):
+            encoded, status = encode_case(case.base, patch, case.accepts)
+            assert i > 0 or status is Status.OK, "the plain decoder refuses a whole patch"
+            cases.append(encoded)
+            seen[status] += 1
+    file = folder / f"cases2-{number}"
+    file.write_bytes(MAGIC + b"".join(cases))
+    printed = run_cases(program, file)
+    file.unlink()
+    return seen, printed
+
+
+def test_same_status_and_result_on_random_and_mutated_patches(replay: Path, tmp_path: Path) -> None:
+    seen: Counter[Status] = Counter()
+    ran = 0
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        jobs = [pool.submit(_generate_and_run, n, tmp_path, replay) for n in range(SHARDS)]
+        for job in jobs:
+            shard_seen, printed = job.result()
+            seen += shard_seen
+            ran += int(printed.split("cases ")[1].split()[0])
+    print(f"{ran} cases, seed {SEED}: " + ", ".join(f"{s.name} {n}" for s, n in seen.items()))
+    assert ran == sum(seen.values()) == VALID * (1 + MUTATIONS_EACH)
+    too_few = {s.name: (seen[s], n) for s, n in REACHED.items() if seen[s] < n}
+    assert not too_few, f"reached, wanted: {too_few}"
+
+
+def test_every_named_fault_is_refused(replay: Path, tmp_path: Path) -> None:
+    cases = []
+    for fault in NAMED_FAULTS_2:
+        encoded, status = encode_case(BASE, fault.patch, fault.accepts)
+        assert status is fault.expected, fault.name
+        cases += [encoded] * 6  # once on each geometry
+    file = tmp_path / "faults"
+    file.write_bytes(MAGIC + b"".join(cases))
+    assert f"cases {6 * len(NAMED_FAULTS_2)}\n" in run_cases(replay, file)
+
+
+@pytest.mark.parametrize("lean", [False, True], ids=["default", "lean"])
+@pytest.mark.parametrize("model", ["digits", "sst"])
+def test_the_plain_decoder_rebuilds_the_samples(root: Path, model: str, lean: bool) -> None:
+    folder = root / "samples" / "host" / "models" / model
+    base, target = ((folder / f"{name}.tflite").read_bytes() for name in ("base", "target"))
+    body = encode(base, target, lean=lean)
+    patch = write_patch(base, target, metadata=METADATA, lean=lean, body=body)
+    outcome = apply_patch(base, patch, None)
+    assert outcome.status is Status.OK, outcome.reason
+    assert outcome.target == target
+    assert len(patch) < len(target) * 0.8
+    assert ACCEPTS.formats == {2}
