@@ -13,18 +13,20 @@
 #define HASH_BITS 16u
 #define HASHED 4u     /* bytes that have to be the same for a match to be found */
 #define CHAIN_MAX 24u /* places that are looked at */
-#define WAYS 8u
+#define WAYS 24u
 #define LONG_RUN 24u /* bytes copied in a row after which nothing better is looked for */
+#define AHEAD_MAX 64u /* bytes of a match that are looked ahead at */
 
 /* Costs in 1/16 bit. */
 #define COST_COPY 1u
-#define COST_COPY_STARTS 96u
+#define COST_COPY_STARTS 128u
 #define COST_EDIT 144u
 #define COST_EDIT_STARTS 64u
 #define COST_INSERT 124u
 #define COST_INSERT_STARTS 128u
-#define COST_SEEK 64u
+#define COST_SEEK 112u
 #define COST_SEEK_BIT 26u
+#define WORTH_AHEAD 32u /* what a byte that is known to match is worth when ways are dropped */
 
 enum mode { COPY, EDIT, INSERT };
 
@@ -33,7 +35,8 @@ struct way {
 	uint32_t cost;
 	uint16_t run;
 	uint8_t mode;
-	uint8_t from; /* the way before it */
+	uint8_t from;  /* the way before it */
+	uint8_t ahead; /* bytes behind this one that are known to match */
 };
 
 struct step {
@@ -108,10 +111,17 @@ static uint32_t seek_cost(uint32_t from, uint32_t to)
 	return cost;
 }
 
+/* A way that has just paid for a seek is worth what the match will save. */
+static int64_t rank(const struct way *w)
+{
+	return (int64_t)w->cost - (int64_t)(w->ahead * WORTH_AHEAD);
+}
+
 /* Keep a way if it is among the best, and the only one of its kind at its place. */
 static void offer(struct step *s, const struct way *w)
 {
-	uint32_t worst = 0;
+	uint32_t cheapest = 0;
+	uint32_t worst;
 
 	for (uint32_t i = 0; i < s->n; i++) {
 		struct way *other = &s->way[i];
@@ -122,22 +132,32 @@ static void offer(struct step *s, const struct way *w)
 			}
 			return;
 		}
-		worst = other->cost > s->way[worst].cost ? i : worst;
+		cheapest = other->cost < s->way[cheapest].cost ? i : cheapest;
 	}
 	if (s->n < WAYS) {
 		s->way[s->n++] = *w;
-	} else if (w->cost < s->way[worst].cost) {
+		return;
+	}
+	worst = cheapest == 0u ? 1u : 0u; /* the cheapest one always stays */
+	for (uint32_t i = 0; i < s->n; i++) {
+		if (i != cheapest && rank(&s->way[i]) > rank(&s->way[worst])) {
+			worst = i;
+		}
+	}
+	if (w->cost < s->way[cheapest].cost || rank(w) < rank(&s->way[worst])) {
 		s->way[worst] = *w;
 	}
 }
 
 /* The byte t comes from base[at], as it is or edited. */
 static void go_on(const struct tmd_matcher *m, const struct step *before, uint32_t from, uint32_t at,
-		  uint8_t t, struct step *now)
+		  uint8_t t, uint32_t ahead, struct step *now)
 {
 	const struct way *b = &before->way[from];
-	struct way w = {at, b->cost + seek_cost(next_at(b), at), 0, COPY, (uint8_t)from};
+	struct way w = {at, b->cost + seek_cost(next_at(b), at), 0, COPY, (uint8_t)from, 0};
 	const bool on = next_at(b) == at;
+
+	w.ahead = (uint8_t)(ahead > 0u ? ahead : on && b->ahead > 0u ? b->ahead - 1u : 0u);
 
 	if (at >= m->bytes) {
 		return;
@@ -147,6 +167,7 @@ static void go_on(const struct tmd_matcher *m, const struct step *before, uint32
 		w.run = (uint16_t)(on && b->mode == COPY ? (b->run < 60000u ? b->run + 1u : b->run) : 1u);
 	} else {
 		w.mode = EDIT;
+		w.ahead = 0;
 		w.cost += COST_EDIT + (on && b->mode == EDIT ? 0u : COST_EDIT_STARTS);
 	}
 	offer(now, &w);
@@ -160,7 +181,13 @@ static void find(struct tmd_matcher *m, const uint8_t *target, uint32_t i, uint3
 	for (uint32_t k = 0; k < CHAIN_MAX && at != TMD_MATCH_NONE; k++, at = m->next[at]) {
 		uint32_t best = 0;
 
-		if (memcmp(&m->base[at], &target[i], HASHED) != 0) {
+		uint32_t same = 0;
+
+		while (same < AHEAD_MAX && i + same < to && at + same < m->bytes &&
+		       m->base[at + same] == target[i + same]) {
+			same++;
+		}
+		if (same < HASHED) {
 			continue;
 		}
 		for (uint32_t j = 1; j < before->n; j++) {
@@ -169,7 +196,7 @@ static void find(struct tmd_matcher *m, const uint8_t *target, uint32_t i, uint3
 				best = j;
 			}
 		}
-		go_on(m, before, best, at, target[i], now);
+		go_on(m, before, best, at, target[i], same - 1u, now);
 	}
 }
 
@@ -192,28 +219,34 @@ int tmd_match(struct tmd_matcher *matcher, const uint8_t *target, uint32_t from,
 		return -1;
 	}
 	steps[0].n = 1;
-	steps[0].way[0] = (struct way){start, 0, 0, INSERT, 0};
+	steps[0].way[0] = (struct way){start, 0, 0, INSERT, 0, 0};
 	for (uint32_t i = 0; i < bytes; i++) {
 		const struct step *before = &steps[i];
 		struct step *now = &steps[i + 1u];
 		const uint8_t t = target[from + i];
 		bool settled = false;
+		uint32_t cheapest = 0;
 
 		now->n = 0;
+		for (uint32_t k = 1; k < before->n; k++) {
+			cheapest = before->way[k].cost < before->way[cheapest].cost ? k : cheapest;
+		}
 		for (uint32_t k = 0; k < before->n; k++) {
 			const struct way *b = &before->way[k];
-			struct way w = {next_at(b), b->cost + COST_INSERT, 0, INSERT, (uint8_t)k};
+			struct way w = {next_at(b), b->cost + COST_INSERT, 0, INSERT, (uint8_t)k, 0};
 
-			go_on(matcher, before, k, next_at(b), t, now);
+			go_on(matcher, before, k, next_at(b), t, 0, now);
 			if (b->mode != INSERT) {
 				w.cost += COST_INSERT_STARTS;
 			}
-			offer(now, &w);
+			if (k == cheapest || b->mode == INSERT) {
+				offer(now, &w);
+			}
 			settled = settled || b->run >= LONG_RUN;
 		}
 		if (end >= to - (from + i) && end - (to - (from + i)) < matcher->bytes) {
 			for (uint32_t k = 0; k < before->n; k++) { /* as it is wanted at the end */
-				go_on(matcher, before, k, end - (to - (from + i)), t, now);
+				go_on(matcher, before, k, end - (to - (from + i)), t, 0, now);
 			}
 		}
 		if (!settled) {

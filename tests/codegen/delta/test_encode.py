@@ -56,6 +56,14 @@ def test_one_changed_byte_costs_a_few() -> None:
     assert len(encode(model, changed)) <= 8
 
 
+def test_parts_that_have_moved_are_found() -> None:
+    """A converter that puts the buffers in another order must not cost the whole model."""
+    rng = random.Random(7)
+    first, second, third = (rng.randbytes(n) for n in (7_000, 5_000, 9_000))
+    assert len(encode(first + second + third, third + first + second)) <= 60
+    assert len(encode(first + second, rng.randbytes(68) + first + second)) <= 68 + 40
+
+
 def test_noise_costs_little_more_than_itself() -> None:
     rng = random.Random(3)
     base, target = rng.randbytes(5_000), rng.randbytes(20_000)
