@@ -30,6 +30,7 @@ struct encoder {
 	bool trial;
 	bool full;
 
+	uint8_t before; /* the operation before the one that is being written */
 	uint32_t copy; /* bytes of a copy that has not been written, because it may grow */
 };
 
@@ -151,6 +152,7 @@ static void write_op(struct encoder *e, uint32_t op)
 	struct tmd_f2 *s = &e->f2;
 
 	(void)code_tree(s, &s->plan[F2_PLAN_OP + s->op * 8u], 3, op);
+	e->before = s->op;
 	s->op = (uint8_t)op;
 	s->step = (uint8_t)op;
 }
@@ -194,7 +196,7 @@ static void write_copy(struct encoder *e)
 
 		e->copy -= take;
 		write_op(e, TMD_F2_COPY);
-		(void)code_length(s, e->copy == 0u && s->position == e->target_bytes ? 0u : take);
+		(void)code_length(s, e->before, e->copy == 0u && s->position == e->target_bytes ? 0u : take);
 	}
 }
 
@@ -306,46 +308,38 @@ static void write_new(struct encoder *e, uint32_t n)
 	}
 }
 
-/* Whether the product is that of the target, if the factor may have been replaced like others. */
-static bool product_is_right(struct encoder *e, const struct tmd_hint *h)
-{
-	struct tmd_f2_range r = {h->base_at, h->factor, h->scale, (uint16_t)h->n, 0};
-	uint32_t word = 0;
-
-	(void)range_word(&e->f2, e, &r, 0, &word);
-	return word == tmd_get_u32(&e->target[h->target_at]);
-}
-
 static void write_range(struct encoder *e, const struct tmd_hint *h)
 {
 	struct tmd_f2 *s = &e->f2;
+	struct tmd_f2_range *r = &s->range;
 
 	write_copy(e);
 	write_op(e, TMD_F2_RANGE);
-	s->range.at = h->base_at;
+	r->parts = h->parts;
+	r->at = h->base_at;
+	r->product = h->product;
 	s->count = h->n;
-	s->range.factor = h->kind == TMD_HINT_POOL     ? POOLED
-			  : h->kind == TMD_HINT_LIMITS ? LIMITS
-						       : h->factor;
-	s->derived = (uint8_t)(h->kind - TMD_HINT_POOL);
-	s->range.scale = h->scale;
-	if (h->kind == TMD_HINT_PRODUCT && !product_is_right(e, h)) {
-		s->range.factor |= 1u;
-	}
+	s->factor_to = h->factor;
+	s->renewed = has_part(r, F2_PRODUCT) &&
+		     replaced(s, tmd_get_u32(&e->base[h->factor])) !=
+			     tmd_get_u32(&e->target[h->factor_to]);
 	s->field = 0;
 	do {
 		code_range_field(s);
 	} while (s->left != 0u);
-	begin_range(s);
+	(void)begin_range(s, e);
 	while (s->left > 0u) {
 		const uint32_t i = 4u * (s->count - s->left);
+		const uint32_t to = s->renewed != 0u ? h->factor_to : h->target_at + i;
 
-		code_pooled(s, tmd_get_u32(&e->base[h->base_at + i]),
-			    tmd_get_u32(&e->target[h->target_at + i]));
+		code_renewed(s, tmd_get_u32(&e->base[renewed_at(s)]), tmd_get_u32(&e->target[to]));
 	}
 	end_range(s);
-	for (uint32_t i = 0; i < h->n; i++) {
-		(void)overlaid_bytes(s, e, h->base_at + 4u * i, &e->view[h->base_at + 4u * i], 4);
+	for (uint32_t part = 0; part < F2_RANGE_PARTS; part++) {
+		if (has_part(r, part)) {
+			(void)overlaid_bytes(s, e, part_at(r, part), &e->view[part_at(r, part)],
+					     4u * h->n);
+		}
 	}
 }
 
@@ -357,31 +351,17 @@ static uint32_t element_at(const uint8_t *p, uint32_t bytes)
 }
 
 struct choice {
-	uint8_t scaled;
-	uint8_t shrink;
+	uint8_t mode;
+	const int32_t *gains; /* of each row */
 };
 
-/* slot is of the range with the scales, for any choice but plain. */
-static void write_tensor(struct encoder *e, const struct tmd_hint *h, const struct choice *c,
-			 uint32_t slot)
+/* The elements of a tensor that has been described. gains: of each row, if it has such. */
+static void write_elements(struct encoder *e, const struct tmd_hint *h, const int32_t *gains)
 {
 	struct tmd_f2 *s = &e->f2;
-	const uint32_t size = f2_element_bytes[h->type];
+	const uint32_t size = f2_element_bytes[s->type];
 	bool more = true;
 
-	write_copy(e);
-	write_op(e, TMD_F2_TENSOR);
-	s->field = 0;
-	s->type = h->type;
-	memcpy(s->d, h->d, sizeof(s->d));
-	memcpy(s->e, h->e, sizeof(s->e));
-	s->scaled = c->scaled;
-	s->shrink = h->type <= TMD_F2_U8 ? c->shrink : 16;
-	s->slot = (uint8_t)slot;
-	s->by_channel = h->by_channel;
-	do {
-		code_tensor_field(s);
-	} while (s->left != 0u);
 	s->step = TMD_F2_ELEMENTS;
 	begin_tensor(s);
 	while (more) {
@@ -389,12 +369,13 @@ static void write_tensor(struct encoder *e, const struct tmd_hint *h, const stru
 		uint32_t offset, low = 0;
 		const bool known = counterpart(s, &offset);
 
+		s->gain = gains != NULL ? gains[s->i[0]] : 0;
 		(void)begin_element(s, e, known, offset);
 		if (known) {
-			low = element_at(&e->base[s->at + offset], size);
+			low = element_at(&e->base[h->base_at + offset], size);
 		}
-		low = code_element(s, known, low, element_at(t, size));
-		if (h->type == TMD_F2_I64) {
+		low = code_element(s, low, element_at(t, size));
+		if (s->type == TMD_F2_I64) {
 			(void)code_high(s, low, tmd_get_u32(t + 4));
 		}
 		s->position += size;
@@ -402,6 +383,27 @@ static void write_tensor(struct encoder *e, const struct tmd_hint *h, const stru
 	}
 	s->at += tensor_bytes(s, s->e);
 	s->step = TMD_F2_OPERATION;
+}
+
+/* slot is of the range with the scales, for a mode that needs it. */
+static void write_tensor(struct encoder *e, const struct tmd_hint *h, const struct choice *c,
+			 uint32_t slot)
+{
+	struct tmd_f2 *s = &e->f2;
+
+	write_copy(e);
+	write_op(e, TMD_F2_TENSOR);
+	s->field = 0;
+	s->type = h->type;
+	memcpy(s->d, h->d, sizeof(s->d));
+	memcpy(s->e, h->e, sizeof(s->e));
+	s->mode = c->mode;
+	s->slot = (uint8_t)slot;
+	s->by_channel = h->by_channel;
+	do {
+		code_tensor_field(s);
+	} while (s->left != 0u);
+	write_elements(e, h, c->gains);
 }
 
 /* What writing the tensor so would cost, in 1/65536 bit. Everything is as it was before. */
@@ -424,75 +426,133 @@ static uint64_t tensor_cost(struct encoder *e, const struct tmd_hint *h, const s
 	return cost;
 }
 
-/* How much of the base's weights is left in the target's: the best factor in 1/16. */
-static uint8_t best_shrink(const struct encoder *e, const struct tmd_hint *h, const double *ratios)
+/* The weights that a row of the target and the same one of the base have in common. */
+struct row {
+	const uint8_t *base;
+	const uint8_t *target;
+	uint8_t flip;
+	uint32_t d[2], e[2], n[2];
+};
+
+static struct row row_of(const struct encoder *e, const struct tmd_hint *h, uint32_t i)
 {
-	double bb = 0, bt = 0, shrink;
-	uint32_t i[3];
-	const uint32_t flip = h->type == TMD_F2_U8 ? 128u : 0u;
+	struct row row = {.flip = h->type == TMD_F2_U8 ? 128u : 0u};
 
-	for (i[0] = 0; i[0] < h->d[0] && i[0] < h->e[0]; i[0]++) {
-		for (i[1] = 0; i[1] < h->d[1] && i[1] < h->e[1]; i[1]++) {
-			for (i[2] = 0; i[2] < h->d[2] && i[2] < h->e[2]; i[2]++) {
-				const uint32_t at = (i[0] * h->e[1] + i[1]) * h->e[2] + i[2];
-				const uint32_t to = (i[0] * h->d[1] + i[1]) * h->d[2] + i[2];
-				const double ratio =
-					ratios == NULL ? 1 : ratios[h->by_channel ? i[2] : i[0]];
-				const double b = (int8_t)(e->base[h->base_at + at] ^ flip) * ratio;
-				const double t = (int8_t)(e->target[h->target_at + to] ^ flip);
+	for (uint32_t k = 0; k < 2u; k++) {
+		row.d[k] = h->d[k + 1u];
+		row.e[k] = h->e[k + 1u];
+		row.n[k] = i >= h->e[0] ? 0u : tmd_min_u32(row.d[k], row.e[k]);
+	}
+	row.target = &e->target[h->target_at + i * row.d[0] * row.d[1]];
+	row.base = &e->base[h->base_at + (i >= h->e[0] ? 0u : i) * row.e[0] * row.e[1]];
+	return row;
+}
 
-				bb += b * b;
-				bt += b * t;
+static double weight_of(uint8_t byte, const struct row *row)
+{
+	return (int8_t)(byte ^ row->flip);
+}
+
+/* About what a row costs in bits, with a gain. */
+static double row_cost(const struct row *row, int32_t gain)
+{
+	const double factor = 1 + gain * ((1 << F2_GAIN_BITS) / 65536.0);
+	double product = 1, cost = 0;
+
+	for (uint32_t a = 0; a < row->n[0]; a++) {
+		for (uint32_t c = 0; c < row->n[1]; c++) {
+			const double b = weight_of(row->base[a * row->e[1] + c], row);
+			const double t = weight_of(row->target[a * row->d[1] + c], row);
+
+			product *= 0.3 + fabs(t - b * factor);
+			if (product > 1e200 || product < 1e-200) { /* a logarithm for many at once */
+				cost += log2(product);
+				product = 1;
 			}
 		}
 	}
-	shrink = bb > 0 ? floor(16 * bt / bb + 0.5) : 0;
-	return (uint8_t)(shrink >= 15 ? 16 : shrink <= 1 ? 0 : shrink);
+	return cost + log2(product) + (gain == 0 ? 0 : 2 + 2 * log2(1 + abs(gain)));
 }
 
-/* The ratio for each row, or for each channel; NULL where memory is short or there is no range. */
-static double *ratios_of(struct encoder *e, const struct tmd_hint *h, uint32_t slot)
+/* Steps around the best one in the sense of least squares that are tried. */
+#define GAINS_TRIED 6
+
+static int32_t best_gain(const struct row *row)
 {
-	struct tmd_f2 *s = &e->f2;
-	const uint32_t n = h->by_channel ? h->d[2] : h->d[0];
-	double *ratios = malloc(n * sizeof(*ratios));
+	const double one = 65536.0 / (1 << F2_GAIN_BITS);
+	double bb = 0, bt = 0, best = row_cost(row, 0), gain;
+	int32_t best_at = 0;
 
-	s->slot = (uint8_t)slot;
-	s->by_channel = h->by_channel;
-	for (uint32_t i = 0; ratios != NULL && i < n; i++) {
-		uint32_t ratio = 65536;
+	for (uint32_t a = 0; a < row->n[0]; a++) {
+		for (uint32_t c = 0; c < row->n[1]; c++) {
+			const double b = weight_of(row->base[a * row->e[1] + c], row);
 
-		s->i[0] = i;
-		s->i[2] = i;
-		(void)scale_ratio(s, e, &ratio);
-		ratios[i] = ratio / 65536.0;
+			bb += b * b;
+			bt += b * weight_of(row->target[a * row->d[1] + c], row);
+		}
 	}
-	return ratios;
+	gain = bb > 0 ? floor((bt / bb - 1) * one + 0.5) : 0;
+	gain = gain < -one ? -one : gain > 4 * one ? 4 * one : gain;
+	for (int32_t k = -GAINS_TRIED; k <= GAINS_TRIED; k++) {
+		const double cost = row_cost(row, (int32_t)gain + k);
+
+		if (cost < best && gain + k > -one) {
+			best = cost;
+			best_at = (int32_t)gain + k;
+		}
+	}
+	return best_at;
 }
 
-static void encode_tensor(struct encoder *e, const struct tmd_hint *h, int32_t slot)
+/* The gain of each row; NULL where memory is short. */
+static int32_t *gains_of(const struct encoder *e, const struct tmd_hint *h)
 {
-	struct choice best = {0, 16};
+	int32_t *gains = malloc(h->d[0] * sizeof(*gains));
+
+	for (uint32_t i = 0; gains != NULL && i < h->d[0]; i++) {
+		const struct row row = row_of(e, h, i);
+
+		gains[i] = best_gain(&row);
+	}
+	return gains;
+}
+
+/* Weights of a row from which on a gain of its own can be worth it. */
+#define GAIN_FROM 8u
+
+static void encode_tensor(struct encoder *e, const struct tmd_hint *h, int32_t range)
+{
 	const bool weights = h->type <= TMD_F2_U8;
+	const uint32_t slot = range >= 0 ? (uint32_t)range : 0u;
+	struct choice choices[4] = {{TMD_F2_PLAIN, NULL}};
+	uint64_t best_cost = UINT64_MAX;
+	uint32_t n = 1, best = 0;
+	int32_t *gains = NULL;
 
 	write_seek(e, h->base_at);
 	write_copy(e);
 	if (weights) {
-		best.shrink = best_shrink(e, h, NULL);
+		choices[n++] = (struct choice){TMD_F2_NEW, NULL};
 	}
-	if (slot >= 0 && (weights || h->type == TMD_F2_I32 || h->type == TMD_F2_I64)) {
-		struct choice other = {1, 16};
-		double *ratios = weights ? ratios_of(e, h, (uint32_t)slot) : NULL;
+	if (range >= 0 && (weights || h->type == TMD_F2_I32 || h->type == TMD_F2_I64)) {
+		choices[n++] = (struct choice){TMD_F2_SCALED, NULL};
+	}
+	if (weights && !h->by_channel && h->d[1] * h->d[2] >= GAIN_FROM) {
+		gains = gains_of(e, h);
+		if (gains != NULL) {
+			choices[n++] = (struct choice){TMD_F2_GAINED, gains};
+		}
+	}
+	for (uint32_t k = 0; k < n && n > 1u; k++) {
+		const uint64_t cost = tensor_cost(e, h, &choices[k], slot);
 
-		if (weights) {
-			other.shrink = best_shrink(e, h, ratios);
+		if (cost < best_cost) {
+			best_cost = cost;
+			best = k;
 		}
-		if (tensor_cost(e, h, &other, (uint32_t)slot) < tensor_cost(e, h, &best, 0)) {
-			best = other;
-		}
-		free(ratios);
 	}
-	write_tensor(e, h, &best, slot >= 0 ? (uint32_t)slot : 0u);
+	write_tensor(e, h, &choices[best], slot);
+	free(gains);
 }
 
 /* ---- what lies between ---- */
@@ -608,9 +668,7 @@ static int encode_gap(struct encoder *e, struct tmd_matcher *matcher, uint32_t t
 /* Scales that stand here: copied, if the decoder has brought them out right by itself. */
 static void encode_words(struct encoder *e, const struct tmd_hint *h)
 {
-	static const struct choice plain = {0, 16};
 	struct tmd_f2 *s = &e->f2;
-	struct tmd_hint words = *h;
 
 	write_seek(e, h->base_at);
 	s->at += 4u * h->n;
@@ -621,18 +679,19 @@ static void encode_words(struct encoder *e, const struct tmd_hint *h)
 	}
 	s->at -= 4u * h->n;
 	s->position -= 4u * h->n;
-	words.type = TMD_F2_SCALE;
-	words.by_channel = 0;
-	for (uint32_t k = 0; k < 3u; k++) {
-		words.d[k] = words.e[k] = k < 2u ? 1u : h->n;
-	}
-	write_tensor(e, &words, &plain, 0);
+	write_copy(e);
+	write_op(e, TMD_F2_WORDS);
+	s->d[2] = h->n;
+	code_words(s);
+	write_elements(e, h, NULL);
 }
 
 static bool inside(uint32_t at, uint64_t bytes, uint32_t whole)
 {
 	return at <= whole && bytes <= whole - at;
 }
+
+#define HAS(part) (1u << TMD_F2_HAS_##part)
 
 static bool hint_is_sound(const struct encoder *e, const struct tmd_hint *hints, uint32_t i)
 {
@@ -643,8 +702,7 @@ static bool hint_is_sound(const struct encoder *e, const struct tmd_hint *hints,
 	switch (h->kind) {
 	case TMD_HINT_TENSOR:
 		if (h->type > TMD_F2_F16 || h->range >= (int32_t)i ||
-		    (h->range >= 0 && hints[h->range].kind != TMD_HINT_POOL &&
-		     hints[h->range].kind != TMD_HINT_PRODUCT)) {
+		    (h->range >= 0 && hints[h->range].kind != TMD_HINT_RANGE)) {
 			return false;
 		}
 		for (uint32_t k = 0; k < 3u; k++) {
@@ -662,18 +720,17 @@ static bool hint_is_sound(const struct encoder *e, const struct tmd_hint *hints,
 		return h->n > 0u && h->target_at >= e->f2.position &&
 		       inside(h->target_at, words, e->target_bytes) &&
 		       inside(h->base_at, words, e->base_bytes);
-	case TMD_HINT_POOL:
-		return h->n > 0u && h->n <= TMD_F2_POOL && h->base_at % 4u == 0u &&
-		       inside(h->target_at, words, e->target_bytes) &&
-		       inside(h->base_at, words, e->base_bytes);
-	case TMD_HINT_PRODUCT:
-	case TMD_HINT_LIMITS:
-		return h->n > 0u && h->n <= TMD_F2_PRODUCT_MAX &&
-		       (h->base_at | h->factor | h->scale) % 4u == 0u &&
-		       inside(h->target_at, words, e->target_bytes) &&
-		       inside(h->base_at, words, e->base_bytes) &&
-		       inside(h->factor, 4, e->base_bytes) &&
-		       inside(h->scale, words, e->base_bytes);
+	case TMD_HINT_RANGE:
+		return h->n > 0u && h->parts < 8u &&
+		       h->n <= ((h->parts & HAS(CHANGED)) != 0u ? TMD_F2_POOL : TMD_F2_RANGE_MAX) &&
+		       h->base_at % 4u == 0u && inside(h->target_at, words, e->target_bytes) &&
+		       inside(h->base_at, (h->parts & HAS(LIMITS)) != 0u ? 3u * words + 8u : words,
+			      e->base_bytes) &&
+		       ((h->parts & HAS(PRODUCT)) == 0u ||
+			((h->product | h->factor) % 4u == 0u &&
+			 inside(h->product, words, e->base_bytes) &&
+			 inside(h->factor, 4, e->base_bytes) &&
+			 inside(h->factor_to, 4, e->target_bytes)));
 	default:
 		return false;
 	}
@@ -702,7 +759,7 @@ static int encode_hint(struct encoder *e, struct tmd_matcher *matcher,
 	if (e->f2.lean && !lean_takes(h)) {
 		return TMD_OK; /* its bytes are encoded as if nothing were known of them */
 	}
-	if (h->kind >= TMD_HINT_POOL) {
+	if (h->kind == TMD_HINT_RANGE) {
 		slots[i] = e->f2.range_n;
 		for (uint32_t k = 0; k < i; k++) { /* the one that stood in its place is gone */
 			slots[k] = slots[k] == slots[i] ? -1 : slots[k];
@@ -739,7 +796,7 @@ static uint32_t *decision_costs(void)
 
 int tmd_encode(const uint8_t *base, uint32_t base_bytes_n, const uint8_t *target,
 	       uint32_t target_bytes, const struct tmd_hint *hints, uint32_t hints_n, int lean,
-	       uint8_t *out, uint32_t room, void (*progress)(uint32_t done),
+	       uint32_t prices, uint8_t *out, uint32_t room, void (*progress)(uint32_t done),
 	       struct tmd_encoder_result *result)
 {
 	struct encoder *e = calloc(1, sizeof(*e));
@@ -749,9 +806,9 @@ int tmd_encode(const uint8_t *base, uint32_t base_bytes_n, const uint8_t *target
 	int err = TMD_ERR_ARGUMENT;
 
 	memset(result, 0, sizeof(*result));
-	if (view != NULL) {
+	if (view != NULL && prices < TMD_PRICE_LISTS) {
 		memcpy(view, base, base_bytes_n);
-		matcher = tmd_matcher_new(view, base_bytes_n);
+		matcher = tmd_matcher_new(view, base_bytes_n, prices);
 	}
 	if (e != NULL && matcher != NULL && slots != NULL && (e->costs = decision_costs()) != NULL) {
 		e->base = base;

@@ -17,15 +17,28 @@
 #define LONG_RUN 24u /* bytes copied in a row after which nothing better is looked for */
 #define AHEAD_MAX 64u /* bytes of a match that are looked ahead at */
 
-/* Costs in 1/16 bit. */
+/*
+ * About what things cost, in 1/16 bit. What they really do depends on what came before, so the
+ * encoder can be asked to try several lists. The lists were found by trial on model pairs.
+ */
+struct prices {
+	uint32_t copy_starts;
+	uint32_t edit;
+	uint32_t edit_again; /* by as much as the byte before */
+	uint32_t edit_starts;
+	uint32_t insert;
+	uint32_t insert_starts;
+	uint32_t seek;
+	uint32_t seek_bit; /* of the distance */
+};
+
+static const struct prices price_lists[TMD_PRICE_LISTS] = {
+	{128, 144, 40, 64, 124, 128, 112, 26},
+	{96, 176, 40, 64, 104, 128, 180, 26},
+	{128, 128, 64, 64, 104, 180, 112, 36},
+};
+
 #define COST_COPY 1u
-#define COST_COPY_STARTS 128u
-#define COST_EDIT 144u
-#define COST_EDIT_STARTS 64u
-#define COST_INSERT 124u
-#define COST_INSERT_STARTS 128u
-#define COST_SEEK 112u
-#define COST_SEEK_BIT 26u
 #define WORTH_AHEAD 32u /* what a byte that is known to match is worth when ways are dropped */
 
 enum mode { COPY, EDIT, INSERT };
@@ -45,6 +58,7 @@ struct step {
 };
 
 struct tmd_matcher {
+	const struct prices *prices;
 	const uint8_t *base;
 	uint32_t bytes;
 	uint32_t *head;
@@ -58,13 +72,14 @@ static uint32_t hash(const uint8_t *p)
 	return v * 2654435761u >> (32u - HASH_BITS);
 }
 
-struct tmd_matcher *tmd_matcher_new(const uint8_t *base, uint32_t bytes)
+struct tmd_matcher *tmd_matcher_new(const uint8_t *base, uint32_t bytes, uint32_t prices)
 {
 	struct tmd_matcher *m = calloc(1, sizeof(*m));
 
 	if (m == NULL) {
 		return NULL;
 	}
+	m->prices = &price_lists[prices];
 	m->base = base;
 	m->bytes = bytes;
 	m->head = malloc((1u << HASH_BITS) * sizeof(*m->head));
@@ -97,16 +112,16 @@ static uint32_t next_at(const struct way *w)
 	return w->mode == INSERT ? w->at : w->at + 1u;
 }
 
-static uint32_t seek_cost(uint32_t from, uint32_t to)
+static uint32_t seek_cost(const struct tmd_matcher *m, uint32_t from, uint32_t to)
 {
 	uint32_t by = from > to ? from - to : to - from;
-	uint32_t cost = COST_SEEK;
+	uint32_t cost = m->prices->seek;
 
 	if (by == 0u) {
 		return 0;
 	}
 	for (; by > 0u; by >>= 1) {
-		cost += COST_SEEK_BIT;
+		cost += m->prices->seek_bit;
 	}
 	return cost;
 }
@@ -149,12 +164,13 @@ static void offer(struct step *s, const struct way *w)
 	}
 }
 
-/* The byte t comes from base[at], as it is or edited. */
+/* The byte t[0] comes from base[at], as it is or edited; t[-1] is the one before it. */
 static void go_on(const struct tmd_matcher *m, const struct step *before, uint32_t from, uint32_t at,
-		  uint8_t t, uint32_t ahead, struct step *now)
+		  const uint8_t *t, uint32_t ahead, struct step *now)
 {
+	const struct prices *p = m->prices;
 	const struct way *b = &before->way[from];
-	struct way w = {at, b->cost + seek_cost(next_at(b), at), 0, COPY, (uint8_t)from, 0};
+	struct way w = {at, b->cost + seek_cost(m, next_at(b), at), 0, COPY, (uint8_t)from, 0};
 	const bool on = next_at(b) == at;
 
 	w.ahead = (uint8_t)(ahead > 0u ? ahead : on && b->ahead > 0u ? b->ahead - 1u : 0u);
@@ -162,13 +178,19 @@ static void go_on(const struct tmd_matcher *m, const struct step *before, uint32
 	if (at >= m->bytes) {
 		return;
 	}
-	if (m->base[at] == t) {
-		w.cost += on && b->mode == COPY ? COST_COPY : COST_COPY_STARTS;
+	if (m->base[at] == t[0]) {
+		w.cost += on && b->mode == COPY ? COST_COPY : p->copy_starts;
 		w.run = (uint16_t)(on && b->mode == COPY ? (b->run < 60000u ? b->run + 1u : b->run) : 1u);
 	} else {
 		w.mode = EDIT;
 		w.ahead = 0;
-		w.cost += COST_EDIT + (on && b->mode == EDIT ? 0u : COST_EDIT_STARTS);
+		if (!on || b->mode != EDIT) {
+			w.cost += p->edit + p->edit_starts;
+		} else {
+			w.cost += (uint8_t)(t[0] - m->base[at]) == (uint8_t)(t[-1] - m->base[at - 1u])
+					  ? p->edit_again
+					  : p->edit;
+		}
 	}
 	offer(now, &w);
 }
@@ -191,24 +213,25 @@ static void find(struct tmd_matcher *m, const uint8_t *target, uint32_t i, uint3
 			continue;
 		}
 		for (uint32_t j = 1; j < before->n; j++) {
-			if (before->way[j].cost + seek_cost(next_at(&before->way[j]), at) <
-			    before->way[best].cost + seek_cost(next_at(&before->way[best]), at)) {
+			if (before->way[j].cost + seek_cost(m, next_at(&before->way[j]), at) <
+			    before->way[best].cost + seek_cost(m, next_at(&before->way[best]), at)) {
 				best = j;
 			}
 		}
-		go_on(m, before, best, at, target[i], same - 1u, now);
+		go_on(m, before, best, at, &target[i], same - 1u, now);
 	}
 }
 
-int tmd_match(struct tmd_matcher *matcher, const uint8_t *target, uint32_t from, uint32_t to,
+int tmd_match(struct tmd_matcher *m, const uint8_t *target, uint32_t from, uint32_t to,
 	      uint32_t start, uint32_t end, uint32_t *match)
 {
+	const struct prices *p = m->prices;
 	const uint32_t bytes = to - from;
 	struct step *steps;
 	uint32_t best = 0;
 
 	if (end - start == bytes && end >= start &&
-	    memcmp(&matcher->base[start], &target[from], bytes) == 0) {
+	    memcmp(&m->base[start], &target[from], bytes) == 0) {
 		for (uint32_t i = 0; i < bytes; i++) {
 			match[i] = start + i;
 		}
@@ -223,7 +246,7 @@ int tmd_match(struct tmd_matcher *matcher, const uint8_t *target, uint32_t from,
 	for (uint32_t i = 0; i < bytes; i++) {
 		const struct step *before = &steps[i];
 		struct step *now = &steps[i + 1u];
-		const uint8_t t = target[from + i];
+		const uint8_t *t = &target[from + i];
 		bool settled = false;
 		uint32_t cheapest = 0;
 
@@ -233,31 +256,31 @@ int tmd_match(struct tmd_matcher *matcher, const uint8_t *target, uint32_t from,
 		}
 		for (uint32_t k = 0; k < before->n; k++) {
 			const struct way *b = &before->way[k];
-			struct way w = {next_at(b), b->cost + COST_INSERT, 0, INSERT, (uint8_t)k, 0};
+			struct way w = {next_at(b), b->cost + p->insert, 0, INSERT, (uint8_t)k, 0};
 
-			go_on(matcher, before, k, next_at(b), t, 0, now);
+			go_on(m, before, k, next_at(b), t, 0, now);
 			if (b->mode != INSERT) {
-				w.cost += COST_INSERT_STARTS;
+				w.cost += p->insert_starts;
 			}
 			if (k == cheapest || b->mode == INSERT) {
 				offer(now, &w);
 			}
 			settled = settled || b->run >= LONG_RUN;
 		}
-		if (end >= to - (from + i) && end - (to - (from + i)) < matcher->bytes) {
+		if (end >= to - (from + i) && end - (to - (from + i)) < m->bytes) {
 			for (uint32_t k = 0; k < before->n; k++) { /* as it is wanted at the end */
-				go_on(matcher, before, k, end - (to - (from + i)), t, 0, now);
+				go_on(m, before, k, end - (to - (from + i)), t, 0, now);
 			}
 		}
 		if (!settled) {
-			find(matcher, target, from + i, to, before, now);
+			find(m, target, from + i, to, before, now);
 		}
 	}
 	for (uint32_t k = 1; k < steps[bytes].n; k++) {
 		const struct way *w = &steps[bytes].way[k];
 		const struct way *b = &steps[bytes].way[best];
 
-		if (w->cost + seek_cost(next_at(w), end) < b->cost + seek_cost(next_at(b), end)) {
+		if (w->cost + seek_cost(m, next_at(w), end) < b->cost + seek_cost(m, next_at(b), end)) {
 			best = k;
 		}
 	}

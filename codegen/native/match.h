@@ -8,15 +8,17 @@
 
 #include <stdint.h>
 
+#include "encoder.h"
+
 #define TMD_MATCH_NONE 0xFFFFFFFFu
 
 struct tmd_matcher;
 
 /*
  * base has to stay where it is until tmd_matcher_free. Words in it may change; what is found by is the
- * bytes of now. NULL if memory is short.
+ * bytes of now. prices: which list, below TMD_PRICE_LISTS. NULL if memory is short.
  */
-struct tmd_matcher *tmd_matcher_new(const uint8_t *base, uint32_t bytes);
+struct tmd_matcher *tmd_matcher_new(const uint8_t *base, uint32_t bytes, uint32_t prices);
 void tmd_matcher_free(struct tmd_matcher *matcher);
 
 /*
@@ -24,7 +26,7 @@ void tmd_matcher_free(struct tmd_matcher *matcher);
  * or not the bytes are the same, or TMD_MATCH_NONE for one that is best inserted. Before the stretch
  * the base stood at `start`; behind it, it is wanted at `end`. Returns 0, or -1 if memory is short.
  */
-int tmd_match(struct tmd_matcher *matcher, const uint8_t *target, uint32_t from, uint32_t to,
+int tmd_match(struct tmd_matcher *m, const uint8_t *target, uint32_t from, uint32_t to,
 	      uint32_t start, uint32_t end, uint32_t *match);
 
 #endif /* TMD_NATIVE_MATCH_H */

@@ -85,6 +85,8 @@ def _head_faults() -> list[Fault]:
         Fault("a firmware without a decoder", GOOD, Status.FORMAT, none),
         Fault("reserved flag", _pack(first=FORMAT_2 | F2_FLAG_RESERVED), Status.HEADER),
         Fault("for a default decoder, with a lean one", GOOD, Status.DECODER, lean),
+        Fault("for a lean decoder, with a default one", _pack(first=FORMAT_2 | F2_FLAG_LEAN),
+              Status.DECODER),
         Fault("signed", _pack(first=FORMAT_2 | F2_FLAG_SIGNED), Status.SIGNATURE),
         Fault("target of 0 bytes", _pack(target=b"\0"), Status.HEADER),
         Fault("base of 0 bytes", _pack(base=b"\0"), Status.HEADER),
@@ -133,8 +135,9 @@ def _body_faults() -> list[Fault]:
         Fault("some bytes behind the body", GOOD + b"behind", Status.TRAILING),
         Fault("many bytes behind the body", GOOD + bytes(300), Status.TRAILING),
         Fault("half a body", GOOD[: _HEAD_BYTES + len(BODY) // 2], Status.TRUNCATED),
-        Fault("an operation that is none", _pack(body=bytes(200)), Status.BODY),
-        Fault("the same, lean", _pack(first=FORMAT_2 | F2_FLAG_LEAN, body=bytes(9)), Status.BODY),
+        Fault("zeros for a body", _pack(body=bytes(200)), Status.BODY),
+        Fault("the same, lean", _pack(first=FORMAT_2 | F2_FLAG_LEAN, body=bytes(9)), Status.BODY,
+              replace(ACCEPTS, decoder=Decoder.LEAN)),
     ]  # fmt: skip
 
 

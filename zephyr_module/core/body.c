@@ -13,7 +13,7 @@
 
 #define F2_ENV const struct tmd_patch_io
 
-static TMD_NOINLINE uint32_t code(struct tmd_f2 *s, uint32_t p, uint32_t bit);
+static TMD_INLINE uint32_t code(struct tmd_f2 *s, uint32_t p, uint32_t bit);
 static uint32_t code_even(struct tmd_f2 *s, uint32_t n, uint32_t bits);
 
 static int base_bytes(const struct tmd_patch_io *io, uint32_t at, uint8_t *buf, uint32_t bytes)
@@ -41,7 +41,7 @@ static uint32_t next_byte(struct tmd_f2 *s)
 		return 0;
 	}
 	s->in_n--;
-	return s->in[s->in_at++];
+	return s->in[s->in_at++ % TMD_F2_INPUT];
 }
 
 static void refill(struct tmd_f2 *s)
@@ -52,7 +52,7 @@ static void refill(struct tmd_f2 *s)
 	}
 }
 
-static TMD_NOINLINE uint32_t code(struct tmd_f2 *s, uint32_t p, uint32_t bit)
+static TMD_INLINE uint32_t code(struct tmd_f2 *s, uint32_t p, uint32_t bit)
 {
 	const uint32_t bound = (s->interval >> 12) * p;
 
@@ -118,16 +118,43 @@ static uint32_t target_left(const struct tmd_patch *patch)
 	return patch->info.target_bytes - patch->f2.position;
 }
 
-/* What a patch for a lean decoder may not ask for is refused by the default one too. */
-static bool is_lean(const struct tmd_f2 *s)
+static TMD_NOINLINE bool tensor_fits(const struct tmd_f2 *s, const uint32_t *d, uint32_t bytes)
 {
-	return !TMD_F2_FULL || s->lean != 0u;
+	const uint32_t most = bytes / f2_element_bytes[s->type];
+
+	return d[0] <= most && d[1] <= most / d[0] && d[2] <= most / d[0] / d[1];
+}
+
+static bool decoder_takes(const struct tmd_f2 *s)
+{
+#if TMD_F2_FULL
+	if (!TMD_F2_IS_LEAN(s)) {
+		return s->mode != TMD_F2_SCALED || s->ranges[s->slot].n > 0u;
+	}
+#endif
+	return s->mode != TMD_F2_SCALED && (s->type == TMD_F2_I8 || s->type == TMD_F2_I32 ||
+					    s->type == TMD_F2_F32 || s->type == TMD_F2_SCALE);
+}
+
+/* A tensor's description is complete: its elements come. */
+static int begin_elements(struct tmd_patch *patch)
+{
+	struct tmd_f2 *s = &patch->f2;
+
+	s->step = TMD_F2_ELEMENTS;
+	if (!tensor_fits(s, s->d, target_left(patch)) || !tensor_fits(s, s->e, base_left(patch)) ||
+	    !decoder_takes(s)) {
+		return TMD_ERR_BODY;
+	}
+	begin_tensor(s);
+	return TMD_OK;
 }
 
 static int begin_operation(struct tmd_patch *patch)
 {
 	struct tmd_f2 *s = &patch->f2;
-	const uint32_t op = code_tree(s, &s->plan[F2_PLAN_OP + s->op * 8u], 3, 0);
+	const uint32_t before = s->op;
+	const uint32_t op = code_tree(s, &s->plan[F2_PLAN_OP + before * 8u], 3, 0);
 	uint32_t most = target_left(patch);
 
 	s->op = (uint8_t)op;
@@ -136,7 +163,7 @@ static int begin_operation(struct tmd_patch *patch)
 	s->left = 1; /* until all fields have come */
 	switch (op) {
 	case TMD_F2_COPY:
-		s->left = code_length(s, 0);
+		s->left = code_length(s, before, 0);
 		s->left = s->left == 0u ? most : s->left;
 		most = tmd_min_u32(most, base_left(patch));
 		break;
@@ -145,10 +172,10 @@ static int begin_operation(struct tmd_patch *patch)
 		/* fall through */
 	case TMD_F2_INSERT:
 	case TMD_F2_REPEAT:
-		s->left = code_number(s, op, 0) + 1u;
+		s->left = code_number(s, F2_NUMBER_EDIT + op - TMD_F2_EDIT, 0) + 1u;
 		if (op == TMD_F2_REPEAT) {
 			s->back = (uint8_t)(code_even(s, 8, 0) + 1u);
-			most = is_lean(s) ? 0u : most;
+			most = TMD_F2_IS_LEAN(s) ? 0u : most;
 		}
 		break;
 	case TMD_F2_SEEK:
@@ -157,11 +184,11 @@ static int begin_operation(struct tmd_patch *patch)
 		most = s->at <= patch->info.base_bytes;
 		break;
 	case TMD_F2_RANGE:
-		most = !is_lean(s);
+		most = !TMD_F2_IS_LEAN(s);
 		break;
-	case TMD_F2_NO_OPERATION:
-		most = 0;
-		break;
+	case TMD_F2_WORDS:
+		code_words(s);
+		return begin_elements(patch);
 	default:
 		break;
 	}
@@ -211,35 +238,13 @@ static TMD_NOINLINE int literal(struct tmd_f2 *s, const struct tmd_patch_io *io)
 	return err == TMD_OK ? put(s, io, byte, 1) : err;
 }
 
-static TMD_NOINLINE bool tensor_fits(const struct tmd_f2 *s, const uint32_t *d, uint32_t bytes)
-{
-	const uint32_t most = bytes / f2_element_bytes[s->type];
-
-	return d[0] <= most && d[1] <= most / d[0] && d[2] <= most / d[0] / d[1];
-}
-
-static bool is_lean_tensor(const struct tmd_f2 *s)
-{
-	return s->scaled == 0u && (s->type == TMD_F2_I8 || s->type == TMD_F2_I32 ||
-					   s->type == TMD_F2_F32 || s->type == TMD_F2_SCALE);
-}
-
-/* The next field of a tensor's description. After the last one come its elements. */
+/* The next field of a tensor's description. */
 static int tensor_field(struct tmd_patch *patch)
 {
 	struct tmd_f2 *s = &patch->f2;
 
 	code_tensor_field(s);
-	if (s->left != 0u) {
-		return TMD_OK;
-	}
-	s->step = TMD_F2_ELEMENTS;
-	if (!tensor_fits(s, s->d, target_left(patch)) || !tensor_fits(s, s->e, base_left(patch)) ||
-	    (is_lean(s) && !is_lean_tensor(s))) {
-		return TMD_ERR_BODY;
-	}
-	begin_tensor(s);
-	return TMD_OK;
+	return s->left != 0u ? TMD_OK : begin_elements(patch);
 }
 
 /* The base's bytes of an element, through a window, because reading flash piecemeal is slow. */
@@ -280,7 +285,7 @@ static int next_of_tensor(struct tmd_patch *patch, const struct tmd_patch_io *io
 	if (err != TMD_OK) {
 		return err;
 	}
-	low = code_element(s, known, low, 0);
+	low = code_element(s, low, 0);
 	high = s->type == TMD_F2_I64 ? code_high(s, low, 0) : 0;
 	if (!next_element(s)) {
 		s->at += tensor_bytes(s, s->e);
@@ -297,47 +302,46 @@ static bool words_inside(const struct tmd_patch *patch, uint32_t at, uint32_t n)
 	return at <= patch->info.base_bytes && n <= (patch->info.base_bytes - at) / 4u;
 }
 
+/* After the last word of a range that comes. */
+static TMD_NOINLINE void range_done(struct tmd_f2 *s)
+{
+	if (s->left == 0u) {
+		end_range(s);
+		s->step = TMD_F2_OPERATION;
+	}
+}
+
 /* The next field of a range. After the last one come its words, if it has any. */
-static int range_field(struct tmd_patch *patch)
+static int range_field(struct tmd_patch *patch, const struct tmd_patch_io *io)
 {
 	struct tmd_f2 *s = &patch->f2;
-	const struct tmd_f2_range *r = &s->range;
+	struct tmd_f2_range *r = &s->range;
+	int err;
 
 	code_range_field(s);
 	if (s->left != 0u) {
 		return TMD_OK;
 	}
-	if (s->derived > TMD_F2_LIMITS || !words_inside(patch, r->at, s->count) ||
-	    (r->factor == POOLED ? s->count > TMD_F2_POOL
-				 : s->count > TMD_F2_PRODUCT_MAX ||
-					   (s->derived == TMD_F2_PRODUCT &&
-					    !words_inside(patch, r->factor & ~3u, 1)) ||
-					   !words_inside(patch, r->scale, s->count))) {
+	if (s->count > (has_part(r, F2_SCALES_PART) ? TMD_F2_POOL : TMD_F2_RANGE_MAX) ||
+	    !words_inside(patch, r->at, has_part(r, F2_LIMITS_PART) ? 3u * s->count + 2u : s->count) ||
+	    (has_part(r, F2_PRODUCT) && (!words_inside(patch, r->product, s->count) ||
+					 !words_inside(patch, s->factor_at, 1)))) {
 		return TMD_ERR_BODY;
 	}
-	begin_range(s);
-	s->step = TMD_F2_POOL_WORDS;
-	if (s->left == 0u) {
-		end_range(s);
-		s->step = TMD_F2_OPERATION;
-	}
-	return TMD_OK;
+	err = begin_range(s, io);
+	s->step = TMD_F2_RANGE_WORDS;
+	range_done(s);
+	return err;
 }
 
-static int pool_word(struct tmd_f2 *s, const struct tmd_patch_io *io)
+static TMD_NOINLINE int range_word(struct tmd_f2 *s, const struct tmd_patch_io *io)
 {
 	uint8_t buf[4];
-	const int err = base_bytes(io, s->range.at + 4u * (s->count - s->left), buf, 4);
+	const int err = base_bytes(io, renewed_at(s), buf, 4);
 
-	if (err != TMD_OK) {
-		return err;
-	}
-	code_pooled(s, tmd_get_u32(buf), 0);
-	if (s->left == 0u) {
-		end_range(s);
-		s->step = TMD_F2_OPERATION;
-	}
-	return TMD_OK;
+	code_renewed(s, tmd_get_u32(buf), 0);
+	range_done(s);
+	return err;
 }
 
 #endif
@@ -369,9 +373,9 @@ static int do_step(struct tmd_patch *patch, const struct tmd_patch_io *io)
 		return next_of_tensor(patch, io);
 #if TMD_F2_FULL
 	case TMD_F2_RANGE:
-		return range_field(patch);
-	case TMD_F2_POOL_WORDS:
-		return pool_word(s, io);
+		return range_field(patch, io);
+	case TMD_F2_RANGE_WORDS:
+		return range_word(s, io);
 #endif
 	case TMD_F2_COPY:
 		err = copy_piece(s, io);
@@ -412,15 +416,10 @@ int tmd_f2_body(struct tmd_patch *patch, const struct tmd_patch_io *io, const ui
 	int err = TMD_OK;
 
 	while (err == TMD_OK && bytes > 0u) {
-		size_t n = sizeof(s->in) - s->in_n;
-
-		n = n < bytes ? n : bytes;
-		memmove(s->in, &s->in[s->in_at], s->in_n);
-		memcpy(&s->in[s->in_n], data, n);
-		s->in_at = 0;
-		s->in_n = (uint8_t)(s->in_n + n);
-		data += n;
-		bytes -= n;
+		while (bytes > 0u && s->in_n < TMD_F2_INPUT) {
+			s->in[(s->in_at + s->in_n++) % TMD_F2_INPUT] = *data++;
+			bytes--;
+		}
 		err = run(patch, io);
 	}
 	return err;

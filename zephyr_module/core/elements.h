@@ -19,12 +19,11 @@ static bool counterpart(const struct tmd_f2 *s, uint32_t *offset)
 }
 
 /*
- * base and value: the element's bytes as a little-endian number. Of 8 bytes, the lower 4. Of a scale,
- * s->overlaid is what has been sent ahead in the base's place.
+ * base and value: the element's bytes as a little-endian number; without a counterpart, base is 0. Of
+ * 8 bytes, the lower 4. Of a scale, s->overlaid is what has been sent ahead in the base's place.
  */
-static TMD_NOINLINE uint32_t code_element(struct tmd_f2 *s, bool known, uint32_t base, uint32_t value)
+static TMD_NOINLINE uint32_t code_element(struct tmd_f2 *s, uint32_t base, uint32_t value)
 {
-	const bool scaled = s->ratio != 0u;
 	uint32_t predicted = base;
 	int32_t exponent = 0;
 
@@ -32,15 +31,7 @@ static TMD_NOINLINE uint32_t code_element(struct tmd_f2 *s, bool known, uint32_t
 		const uint32_t flip = s->type == TMD_F2_U8 ? 0u : 128u;
 		int32_t expected = (int32_t)(base ^ flip) - 128;
 
-		if (!known) {
-			expected = 0;
-		} else if (scaled) {
-			expected = floor_shift(expected * (int32_t)(s->ratio >> 2) *
-						       (int32_t)s->shrink,
-					       10);
-		} else {
-			expected *= 16 * (int32_t)s->shrink;
-		}
+		expected = floor_shift((int32_t)((uint32_t)expected * (s->ratio >> 2)), 6);
 		expected = clamp(expected, -128 * 256, 127 * 256);
 		return (uint32_t)(code_weight(s, expected, (int32_t)(value ^ flip) - 128) +
 				  128) ^
@@ -65,18 +56,14 @@ static TMD_NOINLINE uint32_t code_element(struct tmd_f2 *s, bool known, uint32_t
 					       ordinal(value, bits)),
 				     bits);
 #if TMD_F2_FULL
-		if (s->type == TMD_F2_SCALE && s->d[2] == 1u) {
+		if (s->type == TMD_F2_SCALE && s->d[2] == 1u && !TMD_F2_IS_LEAN(s)) {
 			remember(s, base, value);
 		}
 #endif
 		return value;
 	}
-	if (scaled) {
-		const uint32_t size = base >> 31 != 0u ? 0u - base : base;
-		const uint32_t product = (uint32_t)(((uint64_t)size * s->ratio + 32768u) >> 16);
-
-		predicted = base >> 31 != 0u ? 0u - product : product;
-	}
+	predicted = (uint32_t)(((uint64_t)(base >> 31 != 0u ? 0u - base : base) * s->ratio + 32768u) >> 16);
+	predicted = base >> 31 != 0u ? 0u - predicted : predicted;
 	return code_word(s, F2_WORDS_TENSOR, s->type == TMD_F2_I16 ? 16 : 32, predicted, 0, value);
 }
 
@@ -117,8 +104,12 @@ static TMD_NOINLINE int begin_element(struct tmd_f2 *s, F2_ENV *env, bool known,
 	if (row && s->type <= TMD_F2_U8) {
 		start_row8(s);
 	}
+	if (s->mode == TMD_F2_GAINED && row) {
+		s->gain = code_signed(s, F2_NUMBER_GAIN, s->gain);
+		s->ratio = 65536u + ((uint32_t)s->gain << F2_GAIN_BITS);
+	}
 #if TMD_F2_FULL
-	if (s->scaled != 0u && (row || s->by_channel != 0u)) {
+	if (s->mode == TMD_F2_SCALED && (row || s->by_channel != 0u)) {
 		err = scale_ratio(s, env, &s->ratio);
 	}
 	s->overlaid = 0;
@@ -146,7 +137,7 @@ static TMD_NOINLINE void begin_tensor(struct tmd_f2 *s)
 {
 	memset(s->i, 0, sizeof(s->i));
 	s->window_n = 0;
-	s->ratio = 0;
+	s->ratio = s->mode == TMD_F2_NEW ? 0u : 65536u;
 	if (s->type <= TMD_F2_U8) {
 		start_tensor8(s);
 		note_rows(s, s->by_channel != 0u ? s->d[2] : s->d[0]);
@@ -154,54 +145,64 @@ static TMD_NOINLINE void begin_tensor(struct tmd_f2 *s)
 	}
 }
 
-/* What a tensor is, and how it is predicted: its type, mode, shrink, slot and by_channel. */
+/* What a tensor is, and how it is predicted: its type, by_channel, mode and slot. */
 static void code_tensor_kind(struct tmd_f2 *s)
 {
+	bool weights;
+
 	s->type = (uint8_t)code_tree(s, &s->plan[F2_PLAN_TYPE], 3, s->type);
-	s->by_channel = (uint8_t)code_bit(s, &s->plan[F2_PLAN_BY_CHANNEL], s->by_channel);
-	s->scaled = (uint8_t)code_bit(s, &s->plan[F2_PLAN_SCALED], s->scaled);
+	weights = s->type <= TMD_F2_U8;
+	s->by_channel = (uint8_t)(!weights || code_bit(s, &s->plan[F2_PLAN_BY_CHANNEL],
+						       s->by_channel) != 0u);
+	s->mode = (uint8_t)code_tree(s, &s->plan[F2_PLAN_MODE + (weights ? 4u : 0u)], 2, s->mode);
 #if TMD_F2_FULL
-	if (s->scaled != 0u && s->lean == 0u) {
+	if (s->mode == TMD_F2_SCALED && !TMD_F2_IS_LEAN(s)) {
 		const uint32_t newest = s->range_n + TMD_F2_RANGES - 1u;
-		const uint32_t back = code_tree(s, &s->plan[F2_PLAN_SLOT], 4,
+		const uint32_t back = code_tree(s, &s->plan[F2_PLAN_SLOT], 3,
 						(newest - s->slot) % TMD_F2_RANGES);
 
 		s->slot = (uint8_t)((newest - back) % TMD_F2_RANGES);
 	}
 #endif
-	if (code_bit(s, &s->plan[F2_PLAN_SHRUNK], s->shrink != 16u) != 0u) {
-		s->shrink = (uint8_t)code_even(s, 4, s->shrink);
-	} else {
-		s->shrink = 16;
+}
+
+/* Dimension k is usually one that came before; of biases, as many as the weights before have rows. */
+static uint32_t usual_dimension(const struct tmd_f2 *s, uint32_t k)
+{
+	if (s->type > TMD_F2_U8) {
+		return k < 2u ? 1u : s->rows[0];
 	}
+	return k == 1u ? s->places : s->rows[k > 0u && s->d[0] == s->rows[0] ? 1 : 0];
 }
 
 /*
- * A tensor's description, field by field, so that each step uses little input: what it is, then its
- * dimensions in target and base. Sets `left` to 0 after the last field.
+ * A tensor's description, field by field, so that each step uses little input: what it is, its
+ * dimensions, and where the base's differ, those. Sets `left` to 0 after the last field.
  */
 static TMD_NOINLINE void code_tensor_field(struct tmd_f2 *s)
 {
 	const uint32_t field = s->field++;
-	const bool vector = s->type > TMD_F2_U8; /* usually the biases to the weights before it */
+	const uint32_t k = field - (field > 3u ? 4u : 1u);
 
 	if (field == 0u) {
 		code_tensor_kind(s);
 	} else if (field <= 3u) {
-		const uint32_t k = field - 1u;
-		const uint32_t usual = vector   ? (k < 2u || s->type == TMD_F2_SCALE ? 1u : s->rows[0])
-				       : k == 0u ? s->rows[0]
-				       : k == 1u ? s->places
-						 : s->rows[s->d[0] == s->rows[0] ? 1 : 0];
-
-		s->d[k] = code_usual(s, F2_PLAN_D + (vector ? 3u : 0u) + k, usual,
-				     F2_NUMBER_D + k, s->d[k]);
+		s->d[k] = code_usual(s, F2_PLAN_D + (s->type > TMD_F2_U8 ? 3u : 0u) + k,
+				     usual_dimension(s, k), F2_NUMBER_D + k, s->d[k]);
 	} else {
-		const uint32_t k = field - 4u;
-
-		s->e[k] = code_usual(s, F2_PLAN_E + k, s->d[k], F2_NUMBER_D + k, s->e[k]);
+		s->e[k] = code_usual(s, F2_PLAN_E + (field > 4u), s->d[k], F2_NUMBER_D + k, s->e[k]);
 	}
 	s->left = s->field < 7u;
+}
+
+/* Words of scales that stand here: how many. */
+static TMD_NOINLINE void code_words(struct tmd_f2 *s)
+{
+	s->type = TMD_F2_SCALE;
+	s->mode = TMD_F2_PLAIN;
+	s->d[0] = s->d[1] = 1;
+	s->d[2] = code_usual(s, F2_PLAN_WORDS, 1, F2_NUMBER_WORDS, s->d[2]);
+	memcpy(s->e, s->d, sizeof(s->e));
 }
 
 #endif /* TMD_CORE_ELEMENTS_H */

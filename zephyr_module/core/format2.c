@@ -26,8 +26,8 @@ static int read_first(struct tmd_patch *patch, const struct tmd_contract *contra
 	if ((first & TMD_F2_RESERVED) != 0u) {
 		return TMD_ERR_HEADER;
 	}
-	if ((first & TMD_F2_LEAN) == 0u &&
-	    (contract->decoder < TMD_DECODER_DEFAULT || TMD_DECODER < TMD_DECODER_DEFAULT)) {
+	if (((first & TMD_F2_LEAN) != 0u) != (contract->decoder == TMD_DECODER_LEAN) ||
+	    (!TMD_TAKES_LEAN && contract->decoder != TMD_DECODER)) {
 		return TMD_ERR_DECODER;
 	}
 	if ((first & TMD_F2_SIGNED) != 0u) {

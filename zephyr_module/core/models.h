@@ -32,7 +32,7 @@ enum { F2_WORDS_SCALE, F2_WORDS_TENSOR };
 enum { F2_IS_ZERO, F2_IS_POSITIVE };
 
 /* v / 2^n, rounded down: a shift of a negative number is not defined in C. */
-static inline int32_t floor_shift(int32_t v, uint32_t n)
+static TMD_INLINE int32_t floor_shift(int32_t v, uint32_t n)
 {
 	return v >= 0 ? (int32_t)((uint32_t)v >> n) : (int32_t)~(~(uint32_t)v >> n);
 }
@@ -61,7 +61,7 @@ static uint32_t pace(uint32_t n, uint32_t most)
 	return k == 0u ? 0u : k - 1u < most ? k - 1u : most;
 }
 
-static uint32_t bucket(uint32_t v, const uint16_t *bounds, uint32_t n)
+static TMD_INLINE uint32_t bucket(uint32_t v, const uint16_t *bounds, uint32_t n)
 {
 	uint32_t k = 0;
 
@@ -84,14 +84,15 @@ static inline int32_t probability(uint16_t context)
 	return (context >> 4) ^ 2048;
 }
 
+/* Stays within 1 to 4095: only a context that was never used has a rate above one half. */
 static void learn(uint16_t *context, uint32_t bit)
 {
 	const uint32_t n = *context & 15u;
-	const int32_t p = probability(*context);
-	const int32_t error = (bit != 0u ? 4095 : 0) - p;
-	const int32_t q = p + floor_shift(error * (int32_t)f2_rates[n] + 32768, 16);
+	const uint32_t p = (uint32_t)probability(*context);
+	const uint32_t error = bit != 0u ? 4096u - p : p;
+	const uint32_t by = (error * f2_rates[n] + 32768u) >> 16;
 
-	*context = context_of((uint32_t)clamp(q, 1, 4094), n < 15u ? n + 1u : n);
+	*context = context_of(bit != 0u ? p + by : p - by, n < 15u ? n + 1u : n);
 }
 
 static uint32_t code_bit(struct tmd_f2 *s, uint16_t *context, uint32_t bit)
@@ -110,7 +111,7 @@ static int32_t stretch(const uint16_t *context)
 	return i < 64u ? f2_stretch[i] : -f2_stretch[127u - i];
 }
 
-static uint32_t squash(int32_t x)
+static TMD_INLINE uint32_t squash(int32_t x)
 {
 	const uint32_t v = (uint32_t)(clamp(x, -2047, 2047) + 2048);
 	const uint32_t i = v >> 7;
@@ -126,11 +127,12 @@ static uint32_t code_mixed(struct tmd_f2 *s, uint16_t *a, uint16_t *b, uint16_t 
 			   uint32_t bit)
 {
 	const int32_t x[3] = {stretch(a), stretch(b), stretch(c)};
-	const int32_t sum = weight[0] * x[0] + weight[1] * x[1] + weight[2] * x[2];
+	const int32_t sum = weight[0] * x[0] + weight[1] * x[1] + weight[2] * x[2] +
+			    F2_WEIGHT_START * (x[0] + x[1] + x[2]);
 	const uint32_t p = squash(floor_shift(sum, 16));
 	int32_t error;
 
-	if (s->lean) {
+	if (TMD_F2_IS_LEAN(s)) {
 		return code_bit(s, a, bit);
 	}
 	bit = code(s, (uint32_t)clamp((int32_t)p, 1, 4095), bit);
@@ -169,7 +171,7 @@ static uint32_t code_number(struct tmd_f2 *s, uint32_t kind, uint32_t v)
 }
 
 /* 0, -1, 1, -2, 2 ... */
-static int32_t code_signed(struct tmd_f2 *s, uint32_t kind, int32_t v)
+static TMD_NOINLINE int32_t code_signed(struct tmd_f2 *s, uint32_t kind, int32_t v)
 {
 	const uint32_t u = code_number(s, kind, v < 0 ? ~(uint32_t)v << 1 | 1u : (uint32_t)v << 1);
 
@@ -229,6 +231,7 @@ static TMD_NOINLINE void look_out(struct tmd_f2 *s, int32_t expected, struct out
 	uint32_t row = (uint32_t)s->row_level >> 4;
 	uint32_t local = ((2u * s->last + s->before) * 85u) >> 8;
 	uint32_t channel = whole;
+	uint32_t size;
 #if TMD_F2_FULL
 	uint32_t column = whole;
 #endif
@@ -236,7 +239,7 @@ static TMD_NOINLINE void look_out(struct tmd_f2 *s, int32_t expected, struct out
 	o->place = s->i[1] * s->d[2] + s->i[2];
 #if TMD_F2_FULL
 	o->column_at = &s->column[o->place % TMD_F2_COLUMNS];
-	if (!s->lean && s->i[0] > 0u) {
+	if (!TMD_F2_IS_LEAN(s) && s->i[0] > 0u) {
 		column = *o->column_at >> 4;
 		if (s->i[0] == 1u) {
 			column = (column + whole) / 2u;
@@ -250,17 +253,23 @@ static TMD_NOINLINE void look_out(struct tmd_f2 *s, int32_t expected, struct out
 	o->part = (uint32_t)(expected & 255);
 	o->part = ((o->part ^ 128u) * F2_PARTS) >> 8;
 	o->size = (179u * row + 38u * channel + 39u * local) >> 8;
+	size = o->size;
 #if TMD_F2_FULL
-	if (!s->lean) {
+	if (!TMD_F2_IS_LEAN(s)) {
+		/* As far as rows and columns differ from the whole, they multiply. */
+		size = row * ((column + channel) / 2u) / (whole > F2_LEVEL_MIN ? whole : F2_LEVEL_MIN);
+		size = size < F2_SIZE_MAX ? size : F2_SIZE_MAX;
 		o->size = (102u * row + 77u * column + 38u * channel + 39u * local) >> 8;
 	}
+#endif
+	o->scale = bucket(size, f2_scales, F2_SCALES - 1u);
+#if TMD_F2_FULL
 	o->local = bucket(local, f2_levels, F2_LEVELS - 1u);
 	o->row = bucket(row, f2_levels, F2_LEVELS - 1u);
 	o->column = bucket(column, f2_levels, F2_LEVELS - 1u);
 	o->channel = bucket(channel, f2_levels, F2_LEVELS - 1u);
 	o->leaning = leaning(s);
 #endif
-	o->scale = bucket(o->size, f2_scales, F2_SCALES - 1u);
 }
 
 /* Decision `which` of a residual: is it 0, is it positive, is it more than 1, 2 ... (the last share). */
@@ -274,8 +283,8 @@ static TMD_NOINLINE uint32_t decide(struct tmd_f2 *s, uint32_t which, uint32_t p
 	uint16_t *c = &s->far[(w * F2_LEVELS + o->column) * F2_LEVELS + o->channel];
 
 	if (w == F2_IS_POSITIVE) { /* sizes say nothing of the sign; which way the row goes does */
-		b = &s->trend[o->leaning * 3u + s->sign];
-		c = &s->trend[15u + o->leaning];
+		b = &s->plan[F2_PLAN_TREND + o->leaning * 3u + s->sign];
+		c = &s->plan[F2_PLAN_TREND + 15u + o->leaning];
 	}
 	return code_mixed(s, a, b, c, s->weight[w], bit);
 #else
@@ -287,7 +296,7 @@ static TMD_NOINLINE uint32_t decide(struct tmd_f2 *s, uint32_t which, uint32_t p
  * One element of 8 bits. expected: what the base lets expect, in 1/256, -128 to 127 whole. Large
  * distances are halved `k` times, so that few decisions are left; what that cuts off follows.
  */
-static TMD_NOINLINE int32_t code_weight(struct tmd_f2 *s, int32_t expected, int32_t value)
+static int32_t code_weight(struct tmd_f2 *s, int32_t expected, int32_t value)
 {
 	const int32_t nearest = floor_shift(expected + 128, 8);
 	const int32_t residual = value - nearest;
@@ -345,7 +354,7 @@ static TMD_NOINLINE int32_t code_weight(struct tmd_f2 *s, int32_t expected, int3
 	*o.channel_at = (uint16_t)approach(*o.channel_at, s->i[0] * s->d[1] + s->i[1], 4,
 					   distance);
 #if TMD_F2_FULL
-	if (!s->lean) {
+	if (!TMD_F2_IS_LEAN(s)) {
 		*o.column_at = (uint16_t)approach(*o.column_at, s->i[0], 4, distance);
 	}
 #endif
@@ -467,7 +476,7 @@ static uint32_t code_word(struct tmd_f2 *s, uint32_t kind, uint32_t bits, uint32
 #if TMD_F2_FULL
 	uint16_t *column = &s->column[(s->i[1] * s->d[2] + s->i[2]) % TMD_F2_COLUMNS];
 
-	if (s->step == TMD_F2_ELEMENTS && !s->lean && s->i[0] > 0u) {
+	if (s->step == TMD_F2_ELEMENTS && !TMD_F2_IS_LEAN(s) && s->i[0] > 0u) {
 		across = *column - F2_COLUMN_ZERO;
 	}
 #endif
@@ -476,7 +485,7 @@ static uint32_t code_word(struct tmd_f2 *s, uint32_t kind, uint32_t bits, uint32
 	w->level = approach(w->level, w->seen, 4, seen);
 	w->seen = (uint8_t)(w->seen + (w->seen < 16u ? 1u : 0u));
 #if TMD_F2_FULL
-	if (s->step == TMD_F2_ELEMENTS && !s->lean) {
+	if (s->step == TMD_F2_ELEMENTS && !TMD_F2_IS_LEAN(s)) {
 		*column = (uint16_t)clamp(approach(*column - F2_COLUMN_ZERO, s->i[0], 3, seen) +
 						  F2_COLUMN_ZERO,
 					  0, 65535);
@@ -507,11 +516,6 @@ static void start_models(struct tmd_f2 *s)
 	s->seen8 = 1;
 	s->words[F2_WORDS_SCALE].level = F2_SCALE_LEVEL_START;
 	s->words[F2_WORDS_TENSOR].level = F2_TENSOR_LEVEL_START;
-#if TMD_F2_FULL
-	for (uint32_t i = 0; i < F2_DECISIONS + 6u; i++) {
-		s->weight[i][0] = s->weight[i][1] = s->weight[i][2] = F2_WEIGHT_START;
-	}
-#endif
 }
 
 #endif /* TMD_CORE_MODELS_H */

@@ -16,11 +16,10 @@
 #include "bytes.h"
 #include "plan.h"
 
-/* In place of a factor: the words are in the pool; or they follow their scale (`limit_word`). */
-#define POOLED 0xFFFFFFFFu
-#define LIMITS 0xFFFFFFFEu
-
 #if TMD_F2_FULL
+
+/* The parts of a range: scales, their limits, and what is in proportion to them. */
+enum { F2_SCALES_PART, F2_LIMITS_PART, F2_PRODUCT = 3, F2_RANGE_PARTS };
 
 /* ---- scales ---- */
 
@@ -58,7 +57,7 @@ static uint32_t float_product(uint32_t a, uint32_t b)
 }
 
 /* a / b in 1/65536, of positive normal floats less than 16 times apart; else 1. 16 bits are right. */
-static TMD_NOINLINE uint32_t float_ratio(uint32_t a, uint32_t b)
+static uint32_t float_ratio(uint32_t a, uint32_t b)
 {
 	const int32_t apart = (int32_t)(a >> 23) - (int32_t)(b >> 23);
 	const uint32_t quotient = (((a & 0x7FFFFFu) | 0x800000u) << 8) /
@@ -83,32 +82,6 @@ static TMD_NOINLINE uint32_t replaced(const struct tmd_f2 *s, uint32_t word)
 }
 
 /*
- * The word at offset `at` of the base, as the target is going to have it. Offsets go by 4; with the
- * lowest bit set, it is known to stay as it is, though another one like it has changed.
- */
-static int pooled_word(struct tmd_f2 *s, F2_ENV *env, uint32_t at, uint32_t *word)
-{
-	uint8_t buf[4];
-	int err;
-
-	for (uint32_t i = 0; i < TMD_F2_RANGES; i++) {
-		const struct tmd_f2_range *r = &s->ranges[i];
-
-		if (r->factor == POOLED && at - r->at < 4u * r->n && (at - r->at) % 4u == 0u) {
-			*word = r->n == 1u ? r->scale
-					   : s->pool[(r->pool + (at - r->at) / 4u) % TMD_F2_POOL];
-			return TMD_OK;
-		}
-	}
-	err = base_bytes(env, at & ~3u, buf, 4);
-	*word = tmd_get_u32(buf);
-	if ((at & 1u) == 0u) {
-		*word = replaced(s, *word);
-	}
-	return err;
-}
-
-/*
  * The end of a quantised range, as converters used to write it beside each scale: nothing runs on it.
  * It is the largest number there is of the type times the scale, or it is anything.
  */
@@ -127,48 +100,62 @@ static uint32_t limit_word(uint32_t base, uint32_t base_scale, uint32_t scale)
 	return base;
 }
 
-/* Word i of a range. */
-static int range_word(struct tmd_f2 *s, F2_ENV *env, const struct tmd_f2_range *r, uint32_t i,
-		      uint32_t *word)
+/* Where the parts of a range start. */
+static TMD_NOINLINE uint32_t part_at(const struct tmd_f2_range *r, uint32_t part)
+{
+	return part == F2_PRODUCT ? r->product : r->at + part * (4u * r->n + 4u);
+}
+
+/* Whether there is such a part, and the target has it otherwise than the base. */
+static bool has_part(const struct tmd_f2_range *r, uint32_t part)
+{
+	return (r->parts >> (part == F2_PRODUCT ? TMD_F2_HAS_PRODUCT
+			     : part > 0u	? TMD_F2_HAS_LIMITS
+						: TMD_F2_HAS_CHANGED) & 1u) != 0u;
+}
+
+/* Word i of a part of a range, as the base has it and as the target is going to have it. */
+static TMD_NOINLINE int part_word(struct tmd_f2 *s, F2_ENV *env, const struct tmd_f2_range *r,
+				  uint32_t part, uint32_t i, uint32_t *base, uint32_t *word)
 {
 	uint8_t buf[8];
-	uint32_t scale;
-	int err;
+	uint32_t base_scale, scale;
+	int err = base_bytes(env, r->at + 4u * i, buf, 4);
 
-	if (r->factor == POOLED) {
-		*word = r->n == 1u ? r->scale : s->pool[(r->pool + i) % TMD_F2_POOL];
-		return TMD_OK;
+	if (err == TMD_OK) {
+		err = base_bytes(env, part_at(r, part) + 4u * i, &buf[4], 4);
 	}
-	err = pooled_word(s, env, r->scale + 4u * i, &scale);
-	if (err == TMD_OK && r->factor == LIMITS) {
-		err = base_bytes(env, r->at + 4u * i, buf, 4);
-		if (err == TMD_OK) {
-			err = base_bytes(env, r->scale + 4u * i, &buf[4], 4);
-		}
-		*word = limit_word(tmd_get_u32(buf), tmd_get_u32(&buf[4]), scale);
-	} else if (err == TMD_OK) {
-		err = pooled_word(s, env, r->factor, word);
-		*word = float_product(*word, scale);
+	base_scale = tmd_get_u32(buf);
+	*base = tmd_get_u32(&buf[4]);
+	scale = base_scale;
+	if (has_part(r, F2_SCALES_PART)) {
+		scale = s->pool[r->pool + i];
 	}
+	*word = part == F2_PRODUCT ? float_product(r->factor, scale)
+		: part > 0u	   ? limit_word(*base, base_scale, scale)
+				   : scale;
 	return err;
 }
 
 /* Put the changed words over `bytes` of the base from `at` on. */
 static int lay_over(struct tmd_f2 *s, F2_ENV *env, uint32_t at, uint8_t *buf, uint32_t bytes)
 {
-	for (uint32_t k = 0; k < TMD_F2_RANGES; k++) {
-		const struct tmd_f2_range *r = &s->ranges[k];
-		uint32_t i = at > r->at ? (at - r->at) / 4u : 0u;
+	int err = TMD_OK;
 
-		for (; i < r->n && r->at + 4u * i < at + bytes; i++) {
-			uint32_t word = 0;
-			const int err = range_word(s, env, r, i, &word);
+	for (uint32_t k = 0; k < TMD_F2_RANGES * F2_RANGE_PARTS; k++) {
+		const struct tmd_f2_range *r = &s->ranges[k / F2_RANGE_PARTS];
+		const uint32_t start = part_at(r, k % F2_RANGE_PARTS);
+		uint32_t i = at > start ? (at - start) / 4u : 0u;
 
-			if (err != TMD_OK) {
-				return err;
-			}
+		if (!has_part(r, k % F2_RANGE_PARTS)) {
+			continue;
+		}
+		for (; err == TMD_OK && i < r->n && start + 4u * i < at + bytes; i++) {
+			uint32_t base, word;
+
+			err = part_word(s, env, r, k % F2_RANGE_PARTS, i, &base, &word);
 			for (uint32_t b = 0; b < 4u; b++, word >>= 8) {
-				const uint32_t place = r->at + 4u * i + b - at;
+				const uint32_t place = start + 4u * i + b - at;
 
 				if (place < bytes) { /* wraps below 0 to something large */
 					buf[place] = (uint8_t)word;
@@ -176,7 +163,7 @@ static int lay_over(struct tmd_f2 *s, F2_ENV *env, uint32_t at, uint8_t *buf, ui
 			}
 		}
 	}
-	return TMD_OK;
+	return err;
 }
 
 /* Bytes of the base as the target is going to have them, as far as that has been sent ahead. */
@@ -217,134 +204,116 @@ static TMD_NOINLINE void remember(struct tmd_f2 *s, uint32_t from, uint32_t to)
 static int scale_ratio(struct tmd_f2 *s, F2_ENV *env, uint32_t *ratio)
 {
 	const struct tmd_f2_range *r = &s->ranges[s->slot];
-	const uint32_t i = r->n == 1u ? 0u : s->by_channel != 0u ? s->i[2] : s->i[0];
-	uint8_t buf[4];
-	uint32_t word = 0;
-	int err;
+	const uint32_t row = s->by_channel != 0u ? s->i[2] : s->i[0];
+	const bool product = s->type > TMD_F2_U8 && has_part(r, F2_PRODUCT);
+	uint32_t base, word;
+	const int err = part_word(s, env, r, product ? F2_PRODUCT : F2_SCALES_PART,
+				  tmd_min_u32(row, r->n - 1u), &base, &word);
 
-	if (i >= r->n) {
-		*ratio = 65536;
-		return TMD_OK;
-	}
-	err = base_bytes(env, r->at + 4u * i, buf, 4);
-	if (err == TMD_OK) {
-		err = range_word(s, env, r, i, &word);
-	}
-	*ratio = float_ratio(tmd_get_u32(buf), word);
+	*ratio = float_ratio(base, word);
 	return err;
 }
 
-/* Offsets go by whole words; the encoder uses no others. */
-static int32_t words_apart(uint32_t a, uint32_t b)
+/*
+ * An offset into the base, by whole words from `from` and the gap that was there before, because
+ * layers are alike.
+ */
+static TMD_NOINLINE uint32_t code_place(struct tmd_f2 *s, uint32_t kind, uint32_t from, uint32_t v)
 {
-	return floor_shift((int32_t)(a - b), 2);
-}
+	const uint32_t usual = from + s->gap[kind];
 
-/* An offset into the base, by whole words from another one. */
-static uint32_t code_offset(struct tmd_f2 *s, uint32_t kind, uint32_t from, uint32_t v)
-{
-	return from + 4u * (uint32_t)code_signed(s, kind, words_apart(v, from));
-}
-
-/* An offset that is usually `usual`, else by whole words from where the range starts. */
-static uint32_t code_reference(struct tmd_f2 *s, uint32_t flag, uint32_t usual, uint32_t kind,
-			       uint32_t v)
-{
-	if (code_bit(s, &s->plan[flag], v != usual) == 0u) {
-		return usual;
+	v = usual + 4u * (uint32_t)code_signed(s, F2_NUMBER_AT + kind,
+					       floor_shift((int32_t)(v - usual), 2));
+	if (v - from + F2_GAP_MAX < 2u * F2_GAP_MAX) {
+		s->gap[kind] = v - from;
 	}
-	return code_offset(s, kind, s->range.at, v);
+	return v;
 }
 
 /*
- * The description of a range, field by field: s->derived, s->range, s->count. Words in the pool
- * follow it; products are usually of the two that were pooled last, limits of the scale that was
- * used last. Sets `left` to 0 after the last field.
+ * The description of a range, field by field: s->range, s->count, s->factor_at, s->renewed. Sets
+ * `left` to 0 after the last field.
  */
 static TMD_NOINLINE void code_range_field(struct tmd_f2 *s)
 {
 	struct tmd_f2_range *r = &s->range;
 	const uint32_t field = s->field++;
 
+	s->left = field < 3u;
 	if (field == 0u) {
-		s->derived = (uint8_t)code_tree(s, &s->plan[F2_PLAN_KIND], 2, s->derived);
-		r->at = code_offset(s, F2_NUMBER_AT + s->derived % 3u, s->range_end[s->derived % 3u],
-				    r->at);
+		r->parts = (uint8_t)code_tree(s, &s->plan[F2_PLAN_PARTS], 3, r->parts);
+		r->at = code_place(s, 0, s->range_end, r->at);
 	} else if (field == 1u) {
-		s->count = code_usual(s, F2_PLAN_COUNT + s->derived % 3u,
-				      s->derived != 0u ? s->rows[0] : 1u, F2_NUMBER_COUNT,
-				      s->count);
-		if (s->derived != TMD_F2_PRODUCT) {
-			r->factor = s->derived == TMD_F2_POOLED ? POOLED : LIMITS;
-			s->field++;
-		}
+		s->count = code_usual(s, F2_PLAN_COUNT, s->rows[0], F2_NUMBER_COUNT, s->count);
+		s->range_end = r->at + 12u * s->count;
+		s->left = has_part(r, F2_PRODUCT);
 	} else if (field == 2u) {
-		const uint32_t stays = r->factor & 1u;
-
-		r->factor = code_reference(s, F2_PLAN_FACTOR, s->pooled[0], F2_NUMBER_FACTOR,
-					   r->factor & ~3u);
-		r->factor |= code_bit(s, &s->plan[F2_PLAN_STAYS], stays);
+		r->product = code_place(s, 1, s->range_end, r->product);
+		s->range_end = r->product + 12u * s->count;
 	} else {
-		/* If the factor has not been pooled last, the other one has. */
-		const uint32_t usual = s->derived != TMD_F2_PRODUCT ? s->scale
-				       : r->factor == s->pooled[0]  ? s->pooled[1]
-								    : s->pooled[0];
-
-		r->scale = code_reference(s, F2_PLAN_SCALE + s->derived % 3u, usual,
-					  F2_NUMBER_SCALE, r->scale);
+		s->factor_at = code_place(s, 2, s->factor_at == 0u ? r->at : s->factor_at,
+					  s->factor_to);
+		s->renewed = (uint8_t)code_bit(s, &s->plan[F2_PLAN_RENEWED], s->renewed);
 	}
-	s->left = s->field < (s->derived == TMD_F2_POOLED ? 2u : 4u);
 }
 
 /* The range's description is complete and has been checked. Sets `left` to the words that come. */
-static TMD_NOINLINE void begin_range(struct tmd_f2 *s)
+static int begin_range(struct tmd_f2 *s, F2_ENV *env)
 {
 	struct tmd_f2_range *r = &s->range;
+	uint8_t buf[4];
+	int err = TMD_OK;
 
-	s->range_end[s->derived] = r->at + 4u * s->count;
-	if (s->derived != 0u) {
-		s->scale = r->scale;
-	}
-	s->ranges[s->range_n].n = 0; /* what stood here is gone */
 	s->left = 0;
 	note_rows(s, s->count);
-	if (r->factor == POOLED) {
-		if (s->count > 1u) { /* one word stays with its range */
-			if (s->count + s->pool_used > TMD_F2_POOL) {
-				s->pool_used = 0;
-			}
-			r->pool = s->pool_used;
-			s->pool_used = (uint16_t)(s->pool_used + s->count);
-		}
-		s->pooled[1] = s->pooled[0];
-		s->pooled[0] = r->at;
-		s->left = s->count;
+	if (has_part(r, F2_PRODUCT)) {
+		err = base_bytes(env, s->factor_at, buf, 4);
+		r->factor = replaced(s, tmd_get_u32(buf));
+		s->left = s->renewed;
 	}
+	s->ranges[s->range_n].parts = 0; /* what stood here is gone */
+	if (has_part(r, F2_SCALES_PART)) {
+		if (s->count + s->pool_used > TMD_F2_POOL) {
+			s->pool_used = 0;
+		}
+		r->pool = s->pool_used;
+		s->pool_used = (uint16_t)(s->pool_used + s->count);
+		s->left += s->count;
+	}
+	r->n = (uint16_t)s->count;
+	return err;
 }
 
 static void end_range(struct tmd_f2 *s)
 {
-	s->range.n = (uint16_t)s->count;
 	s->ranges[s->range_n] = s->range;
 	s->range_n = (uint8_t)((s->range_n + 1u) % TMD_F2_RANGES);
 }
 
-/* The next word of a range in the pool; base is the word that it replaces. */
-static void code_pooled(struct tmd_f2 *s, uint32_t base, uint32_t value)
+/* Where the word stands that the next one of a range replaces: first its factor's. */
+static uint32_t renewed_at(const struct tmd_f2 *s)
 {
-	const uint32_t i = s->range.pool + s->count - s->left;
+	return s->renewed != 0u ? s->factor_at : s->range.at + 4u * (s->count - s->left);
+}
+
+/* That word, as base and target have it. */
+static void code_renewed(struct tmd_f2 *s, uint32_t base, uint32_t value)
+{
 	const uint32_t word =
 		from_ordinal(code_word(s, F2_WORDS_SCALE, 32, ordinal(base, 32), 0,
 				       ordinal(value, 32)),
 			     32);
 
-	s->left--;
-	if (s->count == 1u) {
-		s->range.scale = word;
+	if (s->renewed != 0u || s->count == 1u) {
 		remember(s, base, word);
-	} else {
-		s->pool[i] = word;
 	}
+	if (s->renewed != 0u) {
+		s->range.factor = word;
+		s->renewed = 0;
+	} else {
+		s->pool[s->range.pool + s->count - s->left] = word;
+	}
+	s->left--;
 }
 
 #else /* a lean decoder sees the base as it is */

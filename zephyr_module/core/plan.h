@@ -10,20 +10,26 @@
 #include "models.h"
 
 /*
- * A copy's length: 0 is to the end. Files are made of words, so most are multiples of 4.
+ * A copy's length: 0 is to the end. Files are made of words, so most are multiples of 4, but not
+ * behind an edit. `before` is the operation before the copy.
  */
-static uint32_t code_length(struct tmd_f2 *s, uint32_t n)
+static uint32_t code_length(struct tmd_f2 *s, uint32_t before, uint32_t n)
 {
-	const uint32_t words = code_number(s, F2_NUMBER_COPY, n >> 2);
+	const uint32_t set = before == TMD_F2_TENSOR ? 1u : before == TMD_F2_EDIT ? 2u : 0u;
+	const uint32_t words = code_number(s, F2_NUMBER_COPY + set, n >> 2);
 
-	return words << 2 | code_tree(s, &s->plan[F2_PLAN_ODD], 2, n & 3u);
+	return words << 2 | code_tree(s, &s->plan[F2_PLAN_ODD + 4u * set], 2, n & 3u);
 }
 
-/* A byte. A lean decoder knows only its upper bits better than not at all. */
+/*
+ * A byte, or the difference of an edit: its lower bits are not foretold. A lean decoder makes less of
+ * the upper ones.
+ */
 static uint8_t code_byte(struct tmd_f2 *s, uint8_t byte)
 {
-	const uint32_t even = !TMD_F2_FULL || s->lean != 0u ? 3u : 0u;
-	const uint32_t upper = code_tree(s, s->literal, 8u - even, (uint32_t)byte >> even);
+	const uint32_t even = TMD_F2_IS_LEAN(s) ? 3u : 1u;
+	uint16_t *tree = &s->literal[even == 1u && s->op == TMD_F2_EDIT ? 128u : 0u];
+	const uint32_t upper = code_tree(s, tree, 8u - even, (uint32_t)byte >> even);
 
 	return (uint8_t)(upper << even | code_even(s, even, byte & ((1u << even) - 1u)));
 }

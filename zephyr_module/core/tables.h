@@ -18,17 +18,23 @@
 #define F2_UNARY_MAX 20u /* where one-by-one ends and a number begins */
 #define F2_HALVE_FROM 4u /* expected sizes from here on are halved */
 #define F2_MIXER_RATE 6 /* how fast the mixer learns */
-#define F2_WEIGHT_START 24000 /* weight of each opinion at first, in 1/65536 */
+#define F2_WEIGHT_START 20000 /* weight of each opinion at first, in 1/65536 */
 #define F2_WEIGHT_MAX 262143 /* largest weight, either sign */
 #define F2_LEVEL_START 90 /* expected residual at first, in 1/256 */
 #define F2_COLUMN_ZERO 4096 /* what stands for 0 in a column's level of words */
 #define F2_SCALE_LEVEL_START 288 /* expected class of a scale at first, in 1/16 */
-#define F2_TENSOR_LEVEL_START 128 /* expected class of another word at first, in 1/16 */
+#define F2_TENSOR_LEVEL_START 208 /* expected class of another word at first, in 1/16 */
+#define F2_GAIN_BITS 8u /* a gain of 1 is 2 to this, in 1/65536 */
+#define F2_LEVEL_MIN 5u /* smallest level of a tensor that is divided by, in 1/256 */
+#define F2_SIZE_MAX 20000u /* largest expected size, in 1/256 */
+#define F2_GAP_MAX 4096u /* gaps between scales up to here are expected again */
 #define F2_NUMBER_BITS 9u /* contexts for the length of a number, beside one for its second bit */
 
 /* Numbers: each has 10 contexts in the plan. */
 enum {
 	F2_NUMBER_COPY,
+	F2_NUMBER_COPY_1,
+	F2_NUMBER_COPY_2,
 	F2_NUMBER_EDIT,
 	F2_NUMBER_INSERT,
 	F2_NUMBER_REPEAT,
@@ -40,29 +46,28 @@ enum {
 	F2_NUMBER_AT,
 	F2_NUMBER_AT_1,
 	F2_NUMBER_AT_2,
-	F2_NUMBER_FACTOR,
-	F2_NUMBER_SCALE,
+	F2_NUMBER_WORDS,
+	F2_NUMBER_GAIN,
 	F2_NUMBER_ESCAPE,
 };
 
 /* The contexts of the plan, by what they decide. */
 enum {
 	F2_PLAN_NUMBER = 0,
-	F2_PLAN_OP = 150,
-	F2_PLAN_TYPE = 214,
-	F2_PLAN_SCALED = 222,
-	F2_PLAN_SLOT = 223,
-	F2_PLAN_KIND = 239,
-	F2_PLAN_ODD = 243,
-	F2_PLAN_HIGH = 247,
-	F2_PLAN_BY_CHANNEL = 248,
-	F2_PLAN_SHRUNK = 249,
-	F2_PLAN_FACTOR = 250,
-	F2_PLAN_STAYS = 251,
-	F2_PLAN_D = 252,
-	F2_PLAN_E = 258,
-	F2_PLAN_COUNT = 261,
-	F2_PLAN_SCALE = 264,
+	F2_PLAN_OP = 170,
+	F2_PLAN_TYPE = 234,
+	F2_PLAN_MODE = 242,
+	F2_PLAN_SLOT = 250,
+	F2_PLAN_PARTS = 258,
+	F2_PLAN_ODD = 266,
+	F2_PLAN_HIGH = 278,
+	F2_PLAN_BY_CHANNEL = 279,
+	F2_PLAN_RENEWED = 280,
+	F2_PLAN_D = 281,
+	F2_PLAN_E = 287,
+	F2_PLAN_COUNT = 289,
+	F2_PLAN_WORDS = 290,
+	F2_PLAN_TREND = 291,
 };
 
 static const uint8_t f2_element_bytes[8] = {
@@ -82,25 +87,27 @@ static const uint8_t f2_start_counts[8] = {
 	0, 1, 2, 3, 4, 5, 7, 8,
 };
 
-static const uint8_t f2_plan_start[267] = {
-	52, 210, 201, 91, 185, 204, 171, 178, 131, 132, 46, 98, 117, 108, 101, 135, 90, 55, 128,
-	128, 99, 221, 170, 139, 155, 154, 179, 231, 178, 158, 93, 248, 248, 79, 122, 66, 88, 231,
-	185, 95, 119, 248, 247, 247, 215, 223, 223, 207, 206, 143, 49, 224, 250, 248, 223, 184,
-	176, 112, 47, 8, 105, 248, 169, 255, 191, 161, 169, 97, 103, 95, 145, 151, 105, 248, 65,
-	224, 8, 128, 128, 128, 33, 231, 255, 255, 239, 184, 200, 96, 71, 95, 103, 248, 248, 248,
-	248, 248, 248, 252, 241, 199, 123, 248, 248, 248, 248, 248, 248, 251, 231, 167, 79, 248,
-	248, 217, 248, 248, 238, 209, 233, 175, 79, 248, 248, 248, 248, 248, 248, 248, 248, 199,
-	159, 248, 248, 248, 248, 248, 248, 239, 200, 146, 95, 191, 175, 127, 79, 103, 79, 0, 128,
-	128, 128, 169, 23, 15, 225, 23, 192, 0, 128, 12, 7, 0, 0, 47, 0, 128, 128, 45, 73, 0, 47,
-	248, 0, 128, 128, 15, 219, 8, 63, 55, 8, 128, 128, 13, 0, 0, 7, 128, 248, 128, 128, 29,
-	9, 232, 16, 18, 8, 0, 128, 167, 9, 250, 32, 8, 128, 0, 128, 128, 128, 128, 128, 128, 128,
-	128, 128, 97, 135, 184, 0, 248, 224, 224, 33, 128, 8, 17, 88, 95, 79, 128, 128, 25, 0,
-	55, 152, 128, 128, 128, 128, 128, 8, 95, 0, 128, 72, 17, 177, 128, 81, 25, 56, 32, 126,
-	129, 135, 24, 9, 72, 6, 4, 2, 123, 32, 72, 128, 24, 0,
+static const uint8_t f2_plan_start[311] = {
+	78, 223, 233, 218, 218, 242, 241, 233, 204, 207, 34, 80, 248, 129, 249, 248, 248, 208,
+	119, 41, 103, 117, 155, 101, 175, 154, 204, 180, 153, 156, 39, 61, 118, 76, 47, 167, 44,
+	9, 120, 120, 81, 211, 177, 58, 116, 128, 80, 95, 120, 151, 11, 248, 248, 33, 111, 0, 128,
+	128, 128, 128, 127, 248, 251, 247, 196, 238, 227, 223, 229, 167, 79, 218, 207, 248, 151,
+	103, 96, 16, 82, 120, 80, 144, 184, 251, 215, 64, 160, 58, 100, 123, 148, 151, 108, 249,
+	152, 248, 0, 120, 128, 128, 32, 239, 248, 248, 88, 104, 224, 80, 104, 63, 127, 244, 252,
+	255, 247, 241, 223, 239, 239, 175, 192, 195, 242, 245, 183, 252, 40, 192, 210, 183, 71,
+	236, 248, 242, 248, 255, 248, 244, 228, 143, 9, 248, 248, 248, 238, 233, 232, 24, 128,
+	122, 111, 105, 248, 247, 160, 136, 145, 83, 23, 0, 111, 239, 207, 197, 107, 95, 75, 0,
+	128, 128, 128, 131, 15, 66, 72, 67, 216, 199, 128, 39, 7, 0, 0, 39, 0, 128, 128, 124, 18,
+	0, 35, 248, 0, 128, 128, 25, 64, 0, 144, 17, 0, 128, 128, 1, 0, 48, 5, 128, 248, 248,
+	128, 51, 0, 252, 0, 73, 0, 0, 128, 10, 0, 208, 8, 8, 0, 0, 128, 2, 0, 176, 0, 1, 120, 0,
+	128, 80, 218, 0, 0, 248, 248, 0, 128, 0, 48, 128, 128, 24, 208, 112, 128, 1, 3, 0, 15,
+	111, 9, 128, 128, 0, 248, 192, 248, 200, 136, 248, 128, 17, 11, 155, 128, 0, 0, 128, 128,
+	210, 65, 229, 0, 18, 189, 94, 32, 127, 3, 0, 97, 4, 0, 193, 7, 50, 100, 103, 111, 95,
+	119, 110, 127, 143, 151, 127, 151, 170, 191, 207, 73, 103, 127, 143, 191,
 };
 
 static const uint8_t f2_top_start[16] = {
-	128, 127, 127, 135, 128, 127, 135, 135, 128, 103, 119, 119, 128, 87, 103, 119,
+	120, 87, 151, 111, 120, 135, 130, 135, 120, 103, 111, 111, 120, 95, 95, 151,
 };
 
 #if TMD_F2_FULL

@@ -178,9 +178,12 @@ def choose_format(options: PatchOptions, contract: Contract | None, where: str) 
         )
     has_lean = contract is not None and contract.decoder is wire.Decoder.LEAN
     lean = has_lean if options.lean is None else options.lean
-    if has_lean and not lean:
+    if contract is not None and format_ == wire.FORMAT_2 and lean != has_lean:
+        has = contract.decoder.name.lower()
         raise Refusal(
-            where, "the firmware has a lean decoder", "leave out --decoder, or give --decoder lean"
+            where,
+            f"the firmware has the {has} decoder of format 2",
+            f"leave out --decoder, or give --decoder {has}",
         )
     return format_, lean
 
@@ -244,10 +247,12 @@ def contract_taking(patch: bytes, base: bytes) -> Contract:
 
     Its numbers are the patch's own, so the C core checks everything but guardrails.
     """
-    target_bytes, metadata = len(base), Metadata()
+    target_bytes, metadata, decoder = len(base), Metadata(), wire.Decoder.DEFAULT
     parsed = read_head(patch)
     if parsed is not None:
         target_bytes, metadata = parsed.header.target_bytes, parsed.metadata
+        if parsed.header.version == wire.FORMAT_2 and parsed.header.flags & wire.F2_FLAG_LEAN:
+            decoder = wire.Decoder.LEAN
     model = ModelContract(
         name="any",
         arena_bytes=metadata.req_arena_bytes or 0,
@@ -264,7 +269,7 @@ def contract_taking(patch: bytes, base: bytes) -> Contract:
     return Contract(
         accept=wire.ACCEPT_UNGUARDED | wire.ACCEPT_NO_DIGEST,
         formats=(wire.FORMAT_1, wire.FORMAT_2),
-        decoder=wire.Decoder.DEFAULT,
+        decoder=decoder,
         tflm_abi=metadata.tflm_abi or 0,
         erase_bytes=4096,
         write_bytes=16,

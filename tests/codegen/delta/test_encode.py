@@ -101,7 +101,7 @@ BOTH = (FORMAT_1, FORMAT_2)
     [
         (BOTH, Decoder.DEFAULT, PatchOptions(), (2, False)),
         (BOTH, Decoder.LEAN, PatchOptions(), (2, True)),
-        (BOTH, Decoder.DEFAULT, PatchOptions(lean=True), (2, True)),
+        (BOTH, Decoder.DEFAULT, PatchOptions(lean=True), None),
         (BOTH, Decoder.DEFAULT, PatchOptions(format=1), (1, False)),
         ((FORMAT_1,), Decoder.NONE, PatchOptions(), (1, False)),
         (BOTH, Decoder.NONE, PatchOptions(), (1, False)),

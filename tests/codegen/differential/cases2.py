@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import random
 import struct
+from dataclasses import replace
 
 from patchkit import Case
 from tinymldelta.container.accepts import Accepts
 from tinymldelta.container.format2_writer import write_patch
 from tinymldelta.container.patch import Metadata
-from tinymldelta.delta.hints import ELEMENTS, Hint, Kind
-from tinymldelta.native import encode_body
-from tinymldelta.wire.constants import F2_POOL, FORMAT_2, Decoder
+from tinymldelta.delta.hints import ELEMENTS, Hint, Kind, without_ranges
+from tinymldelta.native import PRICE_LISTS, encode_body
+from tinymldelta.wire.constants import FORMAT_2, Decoder, RangePart
 
 _TYPES = list(ELEMENTS.items())
 METADATA = Metadata(req_arena_bytes=1000, tflm_abi=3, opset_hash=7, io_hash=9)
@@ -88,17 +89,29 @@ class _Pair:
             self.hints.append(Hint(Kind.WORDS, at[1], at[0], n))
 
     def range(self) -> None:
-        """Some vector of scales that is sent ahead, or follows from others."""
+        """Some vector of scales that is sent ahead, and what follows from it or pretends to."""
         rng = self.rng
         base_at, target_at, n = rng.choice(self.scales)
-        kind = rng.choice((Kind.POOL, Kind.POOL, Kind.PRODUCT, Kind.LIMITS))
-        factor, scale = (rng.choice(self.scales)[0] for _ in range(2))
-        if kind is not Kind.POOL and scale + 4 * n > len(self.base):
-            kind = Kind.POOL
-        if n <= F2_POOL:
-            if kind is not Kind.LIMITS:
-                self.ranges.append(len(self.hints))
-            self.hints.append(Hint(kind, target_at, base_at, n, factor=factor, scale=scale))
+        product = rng.choice(self.scales)
+        factor = rng.choice(self.scales)
+        parts = rng.randrange(8)
+        if product[2] < n:
+            parts &= ~(1 << RangePart.PRODUCT)
+        if base_at + 12 * n + 8 > len(self.base):
+            parts &= ~(1 << RangePart.LIMITS)
+        self.ranges.append(len(self.hints))
+        self.hints.append(
+            Hint(
+                Kind.RANGE,
+                target_at,
+                base_at,
+                n,
+                parts=parts,
+                product=product[0],
+                factor=factor[0],
+                factor_to=factor[1],
+            )
+        )
 
     def tensor(self) -> None:
         rng = self.rng
@@ -123,8 +136,8 @@ class _Pair:
         self.target += b"".join(_moved(rng, x, name) for x in old[:d])
 
 
-def random_case2(rng: random.Random) -> Case:
-    """A patch of format 2 that its contract takes."""
+def random_pair2(rng: random.Random) -> tuple[bytes, bytes, list[Hint]]:
+    """Base, target, and what the encoder is told of them."""
     pair = _Pair(rng)
     # Scales come first in the base, so that ranges can be named before anything else is there.
     for _ in range(rng.randint(1, 4)):
@@ -139,13 +152,18 @@ def random_case2(rng: random.Random) -> Case:
             pair.range()
         else:
             pair.scale_words()
-    pair.base += b"end"
-    pair.target += b"end"
-    base, target = bytes(pair.base), bytes(pair.target)
+    return bytes(pair.base) + b"end", bytes(pair.target) + b"end", pair.hints
+
+
+def random_case2(rng: random.Random) -> Case:
+    """A patch of format 2 that its contract takes."""
+    base, target, hints = random_pair2(rng)
     lean = rng.random() < 0.25
-    body = encode_body(base, target, pair.hints, lean=lean)
+    hints = without_ranges(hints) if lean else hints
+    body = encode_body(base, target, hints, lean=lean, prices=rng.randrange(PRICE_LISTS))
     patch = write_patch(base, target, metadata=METADATA, lean=lean, body=body)
-    return Case(base, patch, ACCEPTS, target)
+    accepts = replace(ACCEPTS, decoder=Decoder.LEAN) if lean else ACCEPTS
+    return Case(base, patch, accepts, target)
 
 
 def mutate2(rng: random.Random, patch: bytes, body_bytes: int) -> bytes:

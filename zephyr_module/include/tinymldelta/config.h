@@ -38,6 +38,14 @@
 #define TMD_DECODER TMD_DECODER_DEFAULT
 #endif
 
+/*
+ * Whether a default decoder reads patches for a lean one too, 0 or 1. For the PC, which plays devices
+ * of both kinds: it makes the decoder larger, and a default one gains nothing from a lean patch.
+ */
+#ifndef TMD_TAKES_LEAN
+#define TMD_TAKES_LEAN 0
+#endif
+
 /* Whether patches of format 1 are read, 0 or 1. */
 #ifndef TMD_WITH_FORMAT_1
 #define TMD_WITH_FORMAT_1 1
@@ -53,6 +61,13 @@
 #define TMD_NOINLINE __attribute__((noinline))
 #else
 #define TMD_NOINLINE
+#endif
+
+/* One that is small and called for every bit. Worth its place wherever it stands. */
+#if defined(__GNUC__) && !defined(TMD_CDEF)
+#define TMD_INLINE inline __attribute__((always_inline))
+#else
+#define TMD_INLINE inline
 #endif
 
 /* A result that must not be dropped: every failure here means "do not trust what you have". */

@@ -77,7 +77,7 @@ struct tmd_head {
 enum {
 	TMD_F2_OPERATION = 8,
 	TMD_F2_ELEMENTS,
-	TMD_F2_POOL_WORDS,
+	TMD_F2_RANGE_WORDS,
 	TMD_F2_BEGIN,
 };
 
@@ -87,18 +87,24 @@ enum {
  * repetitions, and of the element types only the most common ones.
  */
 #define TMD_F2_FULL (TMD_DECODER == TMD_DECODER_DEFAULT)
+#if TMD_F2_FULL && TMD_TAKES_LEAN
+#define TMD_F2_IS_LEAN(state) ((state)->lean != 0u)
+#else
+#define TMD_F2_IS_LEAN(state) (!TMD_F2_FULL)
+#endif
 
 /*
- * Words of the base that the patch changes before their place in the file comes, because other
- * things are predicted from them: quantisation scales. Either the new words are in the pool, or
- * they are products of one factor and of the words of another vector.
+ * Scales of a layer, which the patch changes before their place in the file comes, because other
+ * things are predicted from them: a vector of words, the two vectors of limits behind it, and a
+ * vector elsewhere that is a factor times the first one.
  */
 struct tmd_f2_range {
-	uint32_t at;     /* offset into the base */
-	uint32_t factor; /* offset of the factor, or TMD_F2_POOLED */
-	uint32_t scale;  /* offset of the vector that is multiplied; of a single word, the word */
-	uint16_t n;      /* words; 0: not in use */
-	uint16_t pool;   /* where in the pool the words start */
+	uint32_t at;      /* offset into the base */
+	uint32_t product; /* of the vector that is multiplied */
+	uint32_t factor;  /* as the target has it */
+	uint16_t n;       /* words of each vector */
+	uint16_t pool;    /* where in the pool the changes of the first vector start */
+	uint8_t parts;    /* bits TMD_F2_HAS_*; 0: not in use */
 };
 
 /* Contexts for words, by what decides: see core/models.h. */
@@ -127,8 +133,7 @@ struct tmd_f2 {
 	uint8_t op;
 	uint8_t field;
 	uint8_t type;
-	uint8_t scaled;     /* the prediction follows the change of the scales */
-	uint8_t shrink;     /* the prediction, in 1/16 */
+	uint8_t mode;       /* how elements are predicted: TMD_F2_PLAIN ... */
 	uint8_t by_channel; /* scales belong to the last dimension, not to the first */
 	uint8_t lean;       /* the patch was made for a lean decoder */
 	/* bytes in the buffers */
@@ -142,7 +147,7 @@ struct tmd_f2 {
 	uint8_t sign;   /* of the last residual: 0 down, 1 none, 2 up */
 #if TMD_F2_FULL
 	uint8_t slot;
-	uint8_t derived; /* the range's kind */
+	uint8_t renewed; /* the factor follows */
 	uint8_t range_n; /* where the next range goes */
 	uint8_t cached_n;
 	uint8_t history_at;
@@ -150,6 +155,9 @@ struct tmd_f2 {
 	uint16_t seen8;
 	uint16_t last; /* distances of the last two weights, in 1/256 */
 	uint16_t before;
+#if TMD_F2_FULL
+	uint16_t pool_used;
+#endif
 	uint32_t interval; /* of the range coder */
 	uint32_t code;
 	uint32_t position; /* in the target */
@@ -158,7 +166,8 @@ struct tmd_f2 {
 	uint32_t i[3];     /* where in the tensor, and its dimensions in target and base */
 	uint32_t d[3];
 	uint32_t e[3];
-	uint32_t ratio; /* base scale / target scale in 1/65536; 0 where that is not used */
+	uint32_t ratio; /* of the prediction to the base's element, in 1/65536 */
+	int32_t gain;   /* of the row: by how much the ratio differs from 1, in 1/256 */
 	int32_t row_level;
 	int32_t drift;
 	int32_t level8;
@@ -180,20 +189,19 @@ struct tmd_f2 {
 	uint16_t column[TMD_F2_COLUMNS];
 	uint16_t near[5 * 6 * 6];
 	uint16_t far[5 * 6 * 6];
-	uint16_t trend[20];
 	int32_t weight[5 + 2 * 3][3]; /* of each opinion: on weights, then on words */
 
 	/* words of the base that have changed */
 	struct tmd_f2_range ranges[TMD_F2_RANGES];
 	struct tmd_f2_range range; /* that is being described */
 	uint32_t count;            /* its words */
-	uint32_t range_end[3];     /* by kind */
-	uint32_t scale;            /* that was multiplied last */
-	uint32_t pooled[2]; /* where the last range in the pool starts, and the one before it */
+	uint32_t range_end;        /* near where the next one is likely to be */
+	uint32_t factor_at;        /* of the range, and of the one before it */
+	uint32_t factor_to;        /* the encoder's: of the one that is being described */
+	uint32_t gap[3];           /* between such places, the last time */
 	uint32_t overlaid;
 	uint32_t cached[TMD_F2_CACHED][2];
 	uint32_t pool[TMD_F2_POOL];
-	uint16_t pool_used;
 	uint8_t history[TMD_F2_HISTORY]; /* the bytes inserted last */
 #else
 	uint16_t literal[32];

@@ -20,7 +20,7 @@
 
 /* How much of format 2 is decoded. */
 #define TMD_DECODER_NONE 0 /* format 1 only */
-#define TMD_DECODER_LEAN 1 /* patches made for a lean decoder */
+#define TMD_DECODER_LEAN 1 /* format 2, made for the lean decoder */
 #define TMD_DECODER_DEFAULT 2 /* every patch of format 2 */
 
 /* What a contract accepts beyond the default. */
@@ -73,21 +73,21 @@
 /* Format 2: its first byte is the format with these flags. */
 #define TMD_F2_SIGNED 0x10u /* an area with signatures follows the metadata */
 #define TMD_F2_SAME_LENGTH 0x20u /* the target is as long as the base; its length is left out */
-#define TMD_F2_LEAN 0x40u /* the body keeps to what a lean decoder knows */
+#define TMD_F2_LEAN 0x40u /* the body is for a lean decoder */
 #define TMD_F2_RESERVED 0x80u /* 0 */
 #define TMD_F2_BASE_DIGEST_SIZE 8u
 #define TMD_F2_TARGET_DIGEST_SIZE 16u
 
 /* What a decoder of format 2 holds. */
-#define TMD_F2_RANGES 16 /* ranges of words that are changed ahead of their place */
+#define TMD_F2_RANGES 8 /* ranges of words that are changed ahead of their place */
 #define TMD_F2_POOL 256 /* words in the pool */
 #define TMD_F2_CACHED 16 /* single words whose change is remembered */
 #define TMD_F2_COLUMNS 128 /* columns of a tensor that are told apart */
-#define TMD_F2_CHANNELS 32 /* channels of a tensor that are told apart */
+#define TMD_F2_CHANNELS 64 /* channels of a tensor that are told apart */
 #define TMD_F2_HISTORY 256 /* inserted bytes that can be repeated */
-#define TMD_F2_PRODUCT_MAX 65535 /* words of a range that is not pooled */
+#define TMD_F2_RANGE_MAX 65535 /* words of a vector of a range */
 #define TMD_F2_BEYOND_MAX 4 /* zero bytes that a decoder reads behind the end of the body */
-#define TMD_F2_PLAN 267 /* contexts for what is not data */
+#define TMD_F2_PLAN 311 /* contexts for what is not data */
 
 /* Operations of format 2's body, element types, and how they are predicted. */
 enum {
@@ -98,7 +98,7 @@ enum {
 	TMD_F2_SEEK,
 	TMD_F2_TENSOR,
 	TMD_F2_RANGE,
-	TMD_F2_NO_OPERATION,
+	TMD_F2_WORDS,
 };
 enum {
 	TMD_F2_I8,
@@ -110,7 +110,9 @@ enum {
 	TMD_F2_F16,
 	TMD_F2_SCALE,
 };
-enum { TMD_F2_POOLED, TMD_F2_PRODUCT, TMD_F2_LIMITS };
+enum { TMD_F2_PLAIN, TMD_F2_SCALED, TMD_F2_GAINED, TMD_F2_NEW };
+/* Parts that a range can have, as bits by number. */
+enum { TMD_F2_HAS_CHANGED, TMD_F2_HAS_PRODUCT, TMD_F2_HAS_LIMITS };
 
 #define TMD_RECORD_MAGIC_VALUE 0x4D54u
 #define TMD_RECORD_VERSION_VALUE 1u
@@ -162,7 +164,7 @@ enum tmd_status {
 	TMD_ERR_DIGEST_KIND = -23, /* a kind of digest that the firmware does not take */
 	TMD_ERR_METADATA = -24, /* the metadata is malformed, repeated or of an unknown kind */
 	TMD_ERR_TRAILING = -25, /* bytes follow the end of the patch */
-	TMD_ERR_DECODER = -26, /* the patch needs a larger decoder than the firmware has */
+	TMD_ERR_DECODER = -26, /* the patch was made for another decoder than the firmware has */
 	TMD_ERR_SIGNATURE = -27, /* the patch is signed, and the firmware cannot check signatures */
 	TMD_ERR_UNGUARDED = -40, /* a guardrail TLV is missing */
 	TMD_ERR_ARENA = -41, /* the target needs a larger tensor arena than the firmware has */
@@ -196,7 +198,7 @@ enum tmd_status {
 	X(TMD_ERR_DIGEST_KIND, "DIGEST_KIND", "a kind of digest that the firmware does not take") \
 	X(TMD_ERR_METADATA, "METADATA", "the metadata is malformed, repeated or of an unknown kind") \
 	X(TMD_ERR_TRAILING, "TRAILING", "bytes follow the end of the patch") \
-	X(TMD_ERR_DECODER, "DECODER", "the patch needs a larger decoder than the firmware has") \
+	X(TMD_ERR_DECODER, "DECODER", "the patch was made for another decoder than the firmware has") \
 	X(TMD_ERR_SIGNATURE, "SIGNATURE", "the patch is signed, and the firmware cannot check signatures") \
 	X(TMD_ERR_UNGUARDED, "UNGUARDED", "a guardrail TLV is missing") \
 	X(TMD_ERR_ARENA, "ARENA", "the target needs a larger tensor arena than the firmware has") \

@@ -1,13 +1,13 @@
-"""The range coder of format 2, its contexts, and the numbers made of them; see `SPEC.md`."""
+"""The range decoder of format 2, contexts that learn, mixing of three opinions, and numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from tinymldelta.wire.constants import (
     F2_MIXER_RATE,
     F2_NUMBER_BITS,
-    F2_PLAN_CONTEXTS,
     F2_PLAN_START_TABLE,
     F2_RATES_TABLE,
     F2_SQUASH_TABLE,
@@ -19,157 +19,172 @@ from tinymldelta.wire.constants import (
     Plan,
 )
 
-WORD = 0xFFFFFFFF
-_INTERVAL_MIN = 1 << 24
-_NUMBER_CONTEXTS = 10
-_LENGTH_MAX = 31  # bits of a number
+WORD: Final = 1 << 32
+WORD_MASK: Final = WORD - 1
 
 
 def clamp(value: int, low: int, high: int) -> int:
-    return max(low, min(value, high))
+    """The value, or the bound that it goes beyond."""
+    return low if value < low else high if value > high else value
 
 
 class Context:
-    """A probability, of 4096, that the next bit is 1, and how often it was used."""
+    """A probability (of 4096) that a bit is 1, and how often it has learnt."""
 
-    __slots__ = ("count", "probability")
+    __slots__ = ("count", "p")
 
-    def __init__(self, start: int | None = None) -> None:
-        self.probability = 2048 if start is None else (start >> 3) * 128 + 64
-        self.count = 0 if start is None else F2_START_COUNTS_TABLE[start & 7]
+    def __init__(self, p: int = 2048, count: int = 0) -> None:
+        self.p = p
+        self.count = count
 
     def learn(self, bit: int) -> None:
-        error = (4095 if bit else 0) - self.probability
-        step = error * F2_RATES_TABLE[self.count] + 32768 >> 16
-        self.probability = clamp(self.probability + step, 1, 4094)
-        self.count = min(self.count + 1, 15)
+        """Move the probability towards the bit, the slower the more often it has learnt."""
+        rate = F2_RATES_TABLE[self.count]
+        if bit:
+            self.p += ((4096 - self.p) * rate + 32768) >> 16
+        else:
+            self.p -= (self.p * rate + 32768) >> 16
+        if self.count < 15:
+            self.count += 1
 
-    def stretched(self) -> int:
-        index = (self.probability + 2048) % 4096 >> 5
-        return F2_STRETCH_TABLE[index] if index < 64 else -F2_STRETCH_TABLE[127 - index]
+    def stretch(self) -> int:
+        """The probability as the mixer takes it."""
+        k = ((self.p + 2048) & 4095) >> 5
+        return F2_STRETCH_TABLE[k] if k < 64 else -F2_STRETCH_TABLE[127 - k]
 
 
-def contexts(count: int) -> list[Context]:
+def fresh(count: int) -> list[Context]:
+    """Contexts that know nothing."""
     return [Context() for _ in range(count)]
 
 
-def mixer_weights() -> list[int]:
-    return [F2_WEIGHT_START] * 3
+def started(table: Sequence[int]) -> list[Context]:
+    """Contexts with the start values of a table."""
+    return [Context((b >> 3) * 128 + 64, F2_START_COUNTS_TABLE[b & 7]) for b in table]
 
 
 class Coder:
-    """Takes decisions out of the body. `beyond`: zero bytes that were read behind its end."""
+    """Reads decisions, and what is made of them, from a body."""
 
-    def __init__(self, body: bytes, *, lean: bool) -> None:
-        self.lean = lean
-        self.beyond = 0
-        self.plan = [Context(F2_PLAN_START_TABLE[i]) for i in range(F2_PLAN_CONTEXTS)]
-        self.literal = contexts(256)
-        self._body = body
-        self.position = 0
-        self._interval = WORD
+    def __init__(self, body: bytes, lean: bool) -> None:
+        """Nothing is read until begin()."""
+        self.lean: Final = lean
+        self.plan: Final = started(F2_PLAN_START_TABLE)
+        self._body: Final = body
+        self._next = 0
+        self._interval = WORD_MASK
         self._code = 0
 
     def begin(self) -> None:
+        """Read the first 4 bytes."""
         for _ in range(4):
-            self._code = self._code << 8 | self._next_byte()
+            self._code = self._code << 8 | self._byte()
 
     @property
-    def unread(self) -> int:
-        """Bytes of the body that have not been read."""
-        return len(self._body) - self.position
+    def beyond(self) -> int:
+        """How many zero bytes have been read behind the end of the body."""
+        return max(0, self._next - len(self._body))
 
-    def _next_byte(self) -> int:
-        if self.position == len(self._body):
-            self.beyond += 1
-            return 0
-        self.position += 1
-        return self._body[self.position - 1]
+    @property
+    def read(self) -> int:
+        """How many bytes of the body have been read."""
+        return min(self._next, len(self._body))
+
+    @property
+    def left(self) -> int:
+        """How many bytes of the body have not been read."""
+        return max(0, len(self._body) - self._next)
+
+    def _byte(self) -> int:
+        at = self._next
+        self._next += 1
+        return self._body[at] if at < len(self._body) else 0
 
     def _refill(self) -> None:
-        while self._interval < _INTERVAL_MIN:
+        while self._interval < 1 << 24:
             self._interval <<= 8
-            self._code = (self._code << 8 | self._next_byte()) & WORD
+            self._code = (self._code << 8 | self._byte()) & WORD_MASK
 
-    def decision(self, probability: int) -> int:
-        bound = (self._interval >> 12) * probability
-        bit = int(self._code < bound)
-        if bit:
+    def _decide(self, p: int) -> int:
+        bound = (self._interval >> 12) * p
+        if self._code < bound:
+            bit = 1
             self._interval = bound
         else:
+            bit = 0
             self._code -= bound
             self._interval -= bound
         self._refill()
         return bit
 
     def even(self, count: int) -> int:
+        """That many even decisions, the highest bit first."""
         value = 0
         for _ in range(count):
             self._interval >>= 1
             bit = int(self._code >= self._interval)
             if bit:
                 self._code -= self._interval
-            value = value << 1 | bit
             self._refill()
+            value = 2 * value + bit
         return value
 
     def bit(self, context: Context) -> int:
-        bit = self.decision(context.probability)
+        """A decision with one context."""
+        bit = self._decide(context.p)
         context.learn(bit)
         return bit
 
-    def flag(self, index: int) -> int:
-        """The next bit by a context of the plan."""
-        return self.bit(self.plan[index])
-
-    def mixed(self, opinions: Sequence[Context], weights: list[int]) -> int:
+    def mixed(self, a: Context, b: Context, c: Context, weights: list[int]) -> int:
+        """A decision with three contexts; in a lean body with the first of them."""
         if self.lean:
-            return self.bit(opinions[0])
-        stretched = [opinion.stretched() for opinion in opinions]
-        total = sum(w * x for w, x in zip(weights, stretched, strict=True)) >> 16
-        place = clamp(total, -2047, 2047) + 2048
-        index, rest = place >> 7, place & 127
-        low, high = F2_SQUASH_TABLE[index], F2_SQUASH_TABLE[index + 1]
-        probability = low * (128 - rest) + high * rest + 64 >> 7
-        bit = self.decision(clamp(probability, 1, 4095))
-        error = ((4096 if bit else 0) - probability) * F2_MIXER_RATE
-        for i, x in enumerate(stretched):
-            weights[i] = clamp(weights[i] + (x * error + 8192 >> 14), -F2_WEIGHT_MAX, F2_WEIGHT_MAX)
-        for opinion in opinions:
-            opinion.learn(bit)
+            return self.bit(a)
+        x = (a.stretch(), b.stretch(), c.stretch())
+        total = weights[0] * x[0] + weights[1] * x[1] + weights[2] * x[2]
+        total += F2_WEIGHT_START * (x[0] + x[1] + x[2])
+        v = clamp(total >> 16, -2047, 2047) + 2048
+        i, r = v >> 7, v & 127
+        q = (F2_SQUASH_TABLE[i] * (128 - r) + F2_SQUASH_TABLE[i + 1] * r + 64) >> 7
+        bit = self._decide(clamp(q, 1, 4095))
+        e = ((4096 if bit else 0) - q) * F2_MIXER_RATE
+        for k in range(3):
+            moved = weights[k] + ((x[k] * e + 8192) >> 14)
+            weights[k] = clamp(moved, -F2_WEIGHT_MAX, F2_WEIGHT_MAX)
+        a.learn(bit)
+        b.learn(bit)
+        c.learn(bit)
         return bit
 
-    def tree(self, nodes: Sequence[Context], bits: int) -> int:
+    def tree(self, contexts: Sequence[Context], first: int, count: int) -> int:
+        """That many bits, the highest first, with contexts from first + 1 on."""
         node = 1
-        for _ in range(bits):
-            node = 2 * node + self.bit(nodes[node])
-        return node - (1 << bits)
+        for _ in range(count):
+            node = 2 * node + self.bit(contexts[first + node])
+        return node - (1 << count)
 
     def number(self, kind: int) -> int:
-        first = Plan.NUMBER + _NUMBER_CONTEXTS * kind
-        length = 1
-        while length < _LENGTH_MAX and self.flag(first + min(length, F2_NUMBER_BITS)):
-            length += 1
-        length -= 1
-        value = 0
-        if length > 0:
-            value = self.flag(first) << length - 1
-            value += self.even(length - 1)
-        return (1 << length) + value - 1
+        """A number from 0 on."""
+        first = Plan.NUMBER + 10 * kind
+        n = 1
+        while n < 31 and self.bit(self.plan[first + min(n, F2_NUMBER_BITS)]):
+            n += 1
+        n -= 1
+        v = 0
+        if n > 0:
+            v = self.bit(self.plan[first]) << (n - 1)
+            v += self.even(n - 1)
+        return (1 << n) + v - 1
 
     def signed(self, kind: int) -> int:
+        """A number of either sign."""
         u = self.number(kind)
-        return u // 2 if u % 2 == 0 else -(u + 1) // 2
+        return -((u + 1) // 2) if u & 1 else u // 2
 
     def usual(self, flag: int, value: int, kind: int) -> int:
-        return self.number(kind) + 1 if self.flag(flag) else value
+        """The value that is expected, or another one."""
+        return self.number(kind) + 1 if self.bit(self.plan[flag]) else value
 
-    def length(self) -> int:
-        words = self.number(Number.COPY)
-        return (4 * words + self.tree(self.plan[Plan.ODD :], 2)) & WORD
-
-    def byte(self) -> int:
-        if self.lean:
-            upper = self.tree(self.literal, 5)
-            return 8 * upper + self.even(3)
-        return self.tree(self.literal, 8)
+    def length(self, k: int) -> int:
+        """The length of a copy."""
+        fours = self.number(Number.COPY + k)
+        return (4 * fours + self.tree(self.plan, Plan.ODD + 4 * k, 2)) & WORD_MASK

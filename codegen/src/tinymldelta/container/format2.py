@@ -105,8 +105,9 @@ def _read_first(cursor: Cursor, accepts: Accepts | None) -> int:
         raise PatchFault(Status.FORMAT, 0, f"format {first & _FORMAT_BITS} is not taken")
     if first & F2_FLAG_RESERVED:
         raise PatchFault(Status.HEADER, 0, "a reserved flag is set")
-    if not first & F2_FLAG_LEAN and accepts is not None and accepts.decoder != Decoder.DEFAULT:
-        raise PatchFault(Status.DECODER, 0, "the patch is for a default decoder")
+    wanted = Decoder.LEAN if first & F2_FLAG_LEAN else Decoder.DEFAULT
+    if accepts is not None and accepts.decoder != wanted:
+        raise PatchFault(Status.DECODER, 0, f"the patch is for a {wanted.name.lower()} decoder")
     if first & F2_FLAG_SIGNED:
         raise PatchFault(Status.SIGNATURE, 0, "the patch is signed")
     return first & ~_FORMAT_BITS

@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
+from enum import Enum, IntEnum
 
 import numpy as np
 
 from tinymldelta.delta.pairs import pair_tensors
-from tinymldelta.model import Model, Span, Tensor
+from tinymldelta.model import Layout, Span, Tensor
+from tinymldelta.wire import constants as wire
 
 
 class Kind(IntEnum):
@@ -21,9 +22,7 @@ class Kind(IntEnum):
 
     TENSOR = 0
     WORDS = 1
-    POOL = 2
-    PRODUCT = 3
-    LIMITS = 4
+    RANGE = 2
 
 
 # As TMD_F2_* in patch.h, and bytes of an element. Tensors of other types are copied or edited.
@@ -43,6 +42,10 @@ _WHOLE_NUMBERS = ("INT32", "INT64")
 # Operators whose inputs are (data, weights, bias), with bias scale = data scale * weight scale.
 _LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
+_CHANGED, _PRODUCT, _LIMITS = (
+    1 << part for part in (wire.RangePart.CHANGED, wire.RangePart.PRODUCT, wire.RangePart.LIMITS)
+)
+
 Shape = tuple[int, int, int]
 
 
@@ -51,6 +54,7 @@ class Hint:
     """One line of what the encoder is told; see `struct tmd_hint`. Offsets are in bytes.
 
     range: index of the hint that describes the tensor's scales, or -1
+    parts: of a range: bits by RangePart
     """
 
     kind: Kind
@@ -62,16 +66,26 @@ class Hint:
     range: int = -1
     shape: Shape = (1, 1, 1)
     base_shape: Shape = (1, 1, 1)
+    parts: int = 0
+    product: int = 0
     factor: int = 0
-    scale: int = 0
+    factor_to: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the decoder holds: ranges of changed words, and words in the pool."""
+    """What the decoder holds: ranges of changed scales, and words in the pool."""
 
     ranges: int
     pool: int
+
+
+class Way(Enum):
+    """When scales are sent that something depends on."""
+
+    EARLY = "before the weights that they scale, as far as they fit; else as LATE"
+    LATE = "just before their place; those of the biases follow from them"
+    NEAR = "the same, where no other layer's come between; limits follow from them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +127,8 @@ class _Plan:
 
     limits: Limits
     hints: list[tuple[int, int, Hint]] = field(default_factory=list)
-    ranges: dict[int, int] = field(default_factory=dict)  # scales in the target -> sent before
+    # Scales in the target -> when they are known, and by which range.
+    ranges: dict[int, tuple[int, int]] = field(default_factory=dict)
     live: list[_Live] = field(default_factory=list)
     slot: int = 0
     used: int = 0
@@ -121,39 +136,31 @@ class _Plan:
     def add(self, before: int, hint: Hint) -> None:
         self.hints.append((before, len(self.hints), hint))
 
-    def has_room(self, before: int, words: list[int]) -> bool:
-        """Whether ranges with so many words in the pool (0: none) fit at that point."""
-        slot, used = self.slot, self.used
-        live = [r for r in self.live if r.until > before]
-        for n in words:
-            if any(r.slot == slot for r in live):
+    def send(self, before: int, hint: Hint, until: int) -> bool:
+        """Send a range that is needed until then. False if there is no room for it."""
+        words = hint.n if hint.parts & _CHANGED else 0
+        used = 0 if words > self.limits.pool - self.used else self.used
+        pool = (used, used + words)
+        if words > self.limits.pool:
+            return False
+        for live in self.live:
+            crosses = live.pool[0] < pool[1] and pool[0] < live.pool[1]
+            if live.until > before and (live.slot == self.slot or crosses):
                 return False
-            if n > 0:
-                used = 0 if n > self.limits.pool - used else used
-                if n > self.limits.pool or any(
-                    r.pool[0] < used + n and used < r.pool[1] for r in live
-                ):
-                    return False
-                live.append(_Live(slot, (used, used + n), before + 1))
-                used += n
-            slot = (slot + 1) % self.limits.ranges
-        return True
-
-    def send(self, before: int, hint: Hint, until: int) -> None:
-        n = hint.n if hint.kind is Kind.POOL and hint.n > 1 else 0
-        if n:
-            self.used = 0 if n > self.limits.pool - self.used else self.used
-        self.live.append(_Live(self.slot, (self.used, self.used + n), until))
-        self.used += n
+        self.live.append(_Live(self.slot, pool, until))
         self.slot = (self.slot + 1) % self.limits.ranges
-        self.ranges[hint.target_at] = before
+        if words:
+            self.used = used + words
         self.add(before, hint)
+        return True
 
 
 class Planner:
     """Knows two models and their bytes; makes the hints for an encoder in several ways."""
 
-    def __init__(self, base: bytes, target: bytes, base_model: Model, target_model: Model) -> None:
+    def __init__(
+        self, base: bytes, target: bytes, base_model: Layout, target_model: Layout
+    ) -> None:
         self._base = base
         self._target = target
         self._pairs = pair_tensors(base_model, target_model)
@@ -162,14 +169,10 @@ class Planner:
         self._layers = self._layers_of()
         self._scales = self._scale_spans()
 
-    def hints(self, limits: Limits, *, early: bool) -> list[Hint]:
-        """Hints in the order of the target.
-
-        early: scales are sent before the weights that they scale, as far as they fit; else just
-        before their place in the file, where only the scales of the biases follow from them.
-        """
+    def hints(self, limits: Limits, way: Way) -> list[Hint]:
+        """Hints in the order of the target."""
         plan = _Plan(limits)
-        self._plan_ranges(plan, early=early)
+        self._plan_ranges(plan, way)
         for at, (base_at, n) in self._scales.items():
             if self._changed(at, base_at, 4 * n):
                 # If they have been sent ahead, this only says where they lie.
@@ -299,17 +302,22 @@ class Planner:
 
     # ---- ranges
 
-    def _plan_ranges(self, plan: _Plan, *, early: bool) -> None:
+    def _plan_ranges(self, plan: _Plan, way: Way) -> None:
         """Plan, in the order in which they are sent, the scales that something depends on."""
         wanted: list[tuple[int, int, Tensor, _Layer | None]] = []
         data_at = {pair.target.index: pair.data.offset for pair in self._data}
         in_layer: set[int] = set()
+        starts = sorted(_offset(layer.weights) for layer in self._layers)
         for layer in self._layers:
             scales = min(_offset(layer.weights), _offset(layer.bias))
             first = min(data_at.get(t.index, scales) for t in (layer.weights, layer.bias))
-            wanted.append((first if early else scales, scales, layer.weights, layer))
             in_layer |= {layer.weights.index, layer.bias.index}
-        if early:
+            far = any(_offset(layer.weights) < at < _offset(layer.bias) for at in starts)
+            owner = None if way is Way.NEAR and far else layer
+            at = first if way is Way.EARLY else scales
+            if owner is not None or self._limits_at(layer.weights):
+                wanted.append((at, scales, layer.weights, owner))
+        if way is Way.EARLY:
             for pair in self._data:
                 tensor = pair.target
                 changed = self._bytes(pair.data) != self._base_bytes(pair.base_data)
@@ -326,76 +334,70 @@ class Planner:
                 self._send(plan, at, tensor, owner)
 
     def _send(self, plan: _Plan, at: int, tensor: Tensor, layer: _Layer | None) -> bool:
-        """Send the scales of a tensor, and those of its bias as their product. True if done."""
-        members = [tensor] if layer is None else [layer.weights, layer.data]
-        # Until the scales of weights and bias are written. Those of the data are one word, which
-        # the decoder remembers.
-        until = [_offset(tensor) + 4, 0 if layer is None else _offset(layer.bias) + 4]
-        hints = []
-        for member in members:
-            hint = self._pool_hint(plan, member)
-            if hint is None:
-                return False
-            if hint.n:
-                hints.append(hint)
-        bias = None if layer is None else self._product_hint(plan, layer)
-        if bias is not None:
-            hints.append(bias)
-        limits = self._limits_hints(tensor) if hints else []
-        hints += limits
-        until += [h.target_at + 4 for h in limits]
-        if not plan.has_room(at, [h.n if h.kind is Kind.POOL and h.n > 1 else 0 for h in hints]):
-            return False
-        for hint in hints:
-            plan.send(at, hint, max(until))
-        return True
-
-    def _pool_hint(self, plan: _Plan, tensor: Tensor) -> Hint | None:
-        """The hint that sends the scales of a tensor; with n = 0 if there is no need; None if not
-        possible.
+        """Send the scales of a tensor, and those of its bias as their product. True if done, or if
+        there is nothing to do.
         """
         span = _scale_span(tensor)
         if span is None or span.offset not in self._scales:
-            return None
+            return True
+        if span.offset in plan.ranges:
+            return True
         base_at, n = self._scales[span.offset]
-        if span.offset in plan.ranges or not self._changed(span.offset, base_at, 4 * n):
-            return Hint(Kind.POOL, span.offset, base_at, 0)
-        if base_at % 4:
-            return None
-        return Hint(Kind.POOL, span.offset, base_at, n)
+        hint = Hint(Kind.RANGE, span.offset, base_at, n)
+        # Until all of its parts have been written. The factor is one word, which is remembered.
+        until = span.offset + 4
+        if self._changed(span.offset, base_at, 4 * n):
+            limits = self._limits_at(tensor)
+            hint = replace(hint, parts=_CHANGED | (_LIMITS if limits else 0))
+            until = max([until, *(at + 4 for at in limits)])
+        bias = None if layer is None else _scale_span(layer.bias)
+        if layer is not None and bias is not None and bias.offset not in plan.ranges:
+            product, words = self._scales[bias.offset]
+            if words == n and self._changed(bias.offset, product, 4 * n):
+                factor_to = _offset(layer.data)
+                hint = replace(
+                    hint,
+                    parts=hint.parts | _PRODUCT,
+                    product=product,
+                    factor=self._scales[factor_to][0],
+                    factor_to=factor_to,
+                )
+                until = max(until, bias.offset + 4)
+        if not hint.parts:
+            return True
+        if base_at % 4 or not plan.send(at, hint, until):
+            return False
+        plan.ranges[span.offset] = (at, span.offset)
+        if bias is not None and hint.parts & _PRODUCT:
+            plan.ranges[bias.offset] = (at, span.offset)
+        return True
 
-    def _limits_hints(self, tensor: Tensor) -> list[Hint]:
-        """Minima and maxima that follow from the scales, as converters used to write them."""
+    def _limits_at(self, tensor: Tensor) -> list[int]:
+        """Where minima and maxima stand right behind the scales, as converters used to write them.
+
+        Empty if they do not, or did not change.
+        """
         base = self._pairs.get(tensor.index)
         if tensor.quantisation is None or base is None or base.quantisation is None:
             return []
-        scales = base.quantisation.scale_span
-        hints = []
-        for name in ("min_span", "max_span"):
-            ours, theirs = getattr(tensor.quantisation, name), getattr(base.quantisation, name)
-            if scales is None or ours is None or theirs is None or theirs.offset % 4:
-                continue
-            n = min(ours.length, theirs.length, scales.length) // 4
-            if n > 0 and self._changed(ours.offset, theirs.offset, 4 * n):
-                hints.append(Hint(Kind.LIMITS, ours.offset, theirs.offset, n, scale=scales.offset))
-        return hints
-
-    def _product_hint(self, plan: _Plan, layer: _Layer) -> Hint | None:
-        """The hint for the scales of a bias; None if they did not change or are there already."""
-        bias = _scale_span(layer.bias)
-        if bias is None or bias.offset in plan.ranges:
-            return None
-        base_at, n = self._scales[bias.offset]
-        if not self._changed(bias.offset, base_at, 4 * n):
-            return None
-        factor = self._scales[_offset(layer.data)][0]
-        scale = self._scales[_offset(layer.weights)][0]
-        return Hint(Kind.PRODUCT, bias.offset, base_at, n, factor=factor, scale=scale)
+        ours, theirs = tensor.quantisation, base.quantisation
+        spans = []
+        for a, b in ((ours.min_span, theirs.min_span), (ours.max_span, theirs.max_span)):
+            if a is None or b is None or a.length != b.length:
+                return []
+            spans.append((b.offset, a))
+        scales = theirs.scale_span
+        if scales is None:
+            return []
+        places = [scales.offset + k * (scales.length + 4) for k in (1, 2)]
+        if sorted(offset for offset, _ in spans) != places:
+            return []
+        changed = [self._changed(a.offset, offset, a.length) for offset, a in spans]
+        return [a.offset for _, a in spans] if any(changed) else []
 
     def _add_tensor(self, plan: _Plan, pair: _Pair) -> None:
         span = _scale_span(pair.target)
         sent = None if span is None else plan.ranges.get(span.offset)
-        known = span is not None and sent is not None and sent <= pair.data.offset
         plan.add(
             pair.data.offset,
             Hint(
@@ -406,7 +408,7 @@ class Planner:
                 by_channel=pair.by_channel,
                 shape=pair.shape,
                 base_shape=pair.base_shape,
-                range=span.offset if span is not None and known else -1,
+                range=sent[1] if sent is not None and sent[0] <= pair.data.offset else -1,
             ),
         )
 
@@ -452,9 +454,14 @@ def _three(shape: tuple[int, ...]) -> Shape:
     return shape[0], math.prod(shape[1:-1]), shape[-1]
 
 
+def without_ranges(hints: list[Hint]) -> list[Hint]:
+    """For a decoder that does not know them."""
+    return [replace(h, range=-1) for h in hints if h.kind is not Kind.RANGE]
+
+
 def _numbered(hints: list[Hint]) -> list[Hint]:
     """Tensors name their range by the offset of its scales; from here on, by its index."""
-    index = {h.target_at: i for i, h in enumerate(hints) if h.kind in (Kind.POOL, Kind.PRODUCT)}
+    index = {h.target_at: i for i, h in enumerate(hints) if h.kind is Kind.RANGE}
     return [
         replace(h, range=index[h.range]) if h.kind is Kind.TENSOR and h.range >= 0 else h
         for h in hints

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from difflib import SequenceMatcher
 
-from tinymldelta.model import Model, Tensor
+from tinymldelta.model import Layout, Tensor
 
 # Below this share of names in common, a target was exported under other names.
 _RENAMED_BELOW = 0.7
 
 
-def pair_tensors(base: Model, target: Model) -> dict[int, Tensor]:
+def pair_tensors(base: Layout, target: Layout) -> dict[int, Tensor]:
     """The base's tensor for each of the target's, by index; where there is none, no entry.
 
     By name, as long as names are mostly the same. Else in order, by element type and shape, then by
@@ -29,7 +29,7 @@ def pair_tensors(base: Model, target: Model) -> dict[int, Tensor]:
     return pairs
 
 
-def _pair_in_order(base: Model, target: Model, pairs: dict[int, Tensor], *, exact: bool) -> None:
+def _pair_in_order(base: Layout, target: Layout, pairs: dict[int, Tensor], *, exact: bool) -> None:
     taken = {b.index for b in pairs.values()}
     ours = [t for t in target.tensors if t.index not in pairs]
     theirs = [t for t in base.tensors if t.index not in taken]

@@ -3,16 +3,18 @@
 Nothing outside this package imports flatbuffers or the TFLite schema.
 """
 
-from tinymldelta.model.reader import read_model, read_model_file
-from tinymldelta.model.tables import Model, Node, Operator, Quantisation, Span, Tensor
+from tinymldelta.model.reader import read_layout, read_model, read_model_file
+from tinymldelta.model.tables import Layout, Model, Node, Operator, Quantisation, Span, Tensor
 
 __all__ = [
+    "Layout",
     "Model",
     "Node",
     "Operator",
     "Quantisation",
     "Span",
     "Tensor",
+    "read_layout",
     "read_model",
     "read_model_file",
 ]

@@ -13,7 +13,16 @@ from flatbuffers import number_types
 
 from tinymldelta.errors import Refusal
 from tinymldelta.model.schema import slot_of
-from tinymldelta.model.tables import ELEMENT_BITS, Model, Node, Operator, Quantisation, Span, Tensor
+from tinymldelta.model.tables import (
+    ELEMENT_BITS,
+    Layout,
+    Model,
+    Node,
+    Operator,
+    Quantisation,
+    Span,
+    Tensor,
+)
 from tinymldelta.model.walk import walk
 from tinymldelta.wire.constants import MODEL_MAX
 
@@ -74,12 +83,15 @@ class _Reader:
         ):
             raise self.fault("it keeps data in other files", "export it in one piece")
         graph = m.Subgraphs(0)
-        operators = tuple(self._operator(i) for i in range(m.OperatorCodesLength()))
-        tensors = tuple(self._tensor(graph.Tensors(i), i) for i in range(graph.TensorsLength()))
-        nodes = tuple(
-            self._node(graph.Operators(i), i, operators, len(tensors))
-            for i in range(graph.OperatorsLength())
-        )
+        layout = self.layout()
+        operators, tensors, nodes = layout.operators, layout.tensors, layout.nodes
+        for index, node in enumerate(nodes):
+            operator = operators[node.operator]
+            if operator.name in _CONTROL_FLOW and not operator.custom:
+                raise self.fault(
+                    f"node {index} is {operator.name}, which needs another subgraph",
+                    "convert it without control flow",
+                )
         inputs = self._indices(graph, "Inputs", "the graph's inputs", len(tensors), optional=False)
         outputs = self._indices(
             graph, "Outputs", "the graph's outputs", len(tensors), optional=False
@@ -105,6 +117,25 @@ class _Reader:
             outputs=outputs,
             offline_plan=self._offline_plan(len(tensors)),
         )
+
+    def layout(self) -> Layout:
+        """Operators, and tensors and nodes of every subgraph, numbered through."""
+        m = self._model
+        operators = tuple(self._operator(i) for i in range(m.OperatorCodesLength()))
+        tensors: list[Tensor] = []
+        nodes: list[Node] = []
+        for g in range(m.SubgraphsLength()):
+            graph, first = m.Subgraphs(g), len(tensors)
+            tensors += [
+                self._tensor(graph.Tensors(i), first + i) for i in range(graph.TensorsLength())
+            ]
+            nodes += [
+                self._node(
+                    graph.Operators(i), len(nodes) + i, operators, len(tensors) - first
+                ).moved(first)
+                for i in range(graph.OperatorsLength())
+            ]
+        return Layout(operators, tuple(tensors), tuple(nodes))
 
     def _text(self, raw: bytes | None) -> str:
         return (raw or b"").decode("utf-8", errors="replace")
@@ -237,12 +268,6 @@ class _Reader:
         where = f"node {index}"
         if node.OpcodeIndex() >= len(operators):
             raise self.fault(f"{where} names operator {node.OpcodeIndex()} of {len(operators)}")
-        operator = operators[node.OpcodeIndex()]
-        if operator.name in _CONTROL_FLOW and not operator.custom:
-            raise self.fault(
-                f"{where} is {operator.name}, which needs another subgraph",
-                "convert it without control flow",
-            )
         if node.LargeCustomOptionsOffset() > 1:
             raise self.fault(
                 f"{where} keeps its options outside the flatbuffer",
@@ -300,6 +325,19 @@ def read_model(data: bytes, name: str) -> Model:
     Raises Refusal for anything that is not a well-formed model with one subgraph of fixed shapes;
     no other exception whatever the bytes.
     """
+    return _checked(data, name).read()
+
+
+def read_layout(data: bytes, name: str) -> Layout:
+    """Read what lies where in a model of any number of subgraphs, whether TFLM can run it or not.
+
+    Raises Refusal for what is not well-formed or has no fixed shapes; no other exception.
+    """
+    return _checked(data, name).layout()
+
+
+def _checked(data: bytes, name: str) -> _Reader:
+    """A reader of a file that is one table tree without a fault."""
     if not data:
         raise Refusal(name, "the file is empty", "give a .tflite model")
     if len(data) > MODEL_MAX:
@@ -309,7 +347,7 @@ def read_model(data: bytes, name: str) -> Model:
     if data[4:8] != _IDENTIFIER:
         raise Refusal(name, "not a TFLite model: bytes 4 to 7 are not TFL3", "give a .tflite model")
     walk(data, name)
-    return _Reader(data, name).read()
+    return _Reader(data, name)
 
 
 def read_model_file(path: Path) -> Model:

@@ -86,6 +86,23 @@ class Node:
     outputs: tuple[int, ...]
     intermediates: tuple[int, ...]
 
+    def moved(self, by: int) -> Node:
+        """The same node where tensors are numbered from `by` on."""
+        inputs, outputs, intermediates = (
+            tuple(i + by if i >= 0 else i for i in indices)
+            for indices in (self.inputs, self.outputs, self.intermediates)
+        )
+        return Node(self.operator, inputs, outputs, intermediates)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What lies where in a file: nodes and tensors of all subgraphs, numbered through."""
+
+    operators: tuple[Operator, ...]
+    tensors: tuple[Tensor, ...]
+    nodes: tuple[Node, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Model:

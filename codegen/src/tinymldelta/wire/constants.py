@@ -26,23 +26,23 @@ FORMAT_2: Final = 2
 
 class Decoder(IntEnum):
     NONE = 0  # format 1 only
-    LEAN = 1  # patches made for a lean decoder
+    LEAN = 1  # format 2, made for the lean decoder
     DEFAULT = 2  # every patch of format 2
 
 
 F2_FLAG_SIGNED: Final = 0x10  # an area with signatures follows the metadata
 F2_FLAG_SAME_LENGTH: Final = 0x20  # the target is as long as the base; its length is left out
-F2_FLAG_LEAN: Final = 0x40  # the body keeps to what a lean decoder knows
+F2_FLAG_LEAN: Final = 0x40  # the body is for a lean decoder
 F2_FLAG_RESERVED: Final = 0x80  # 0
 F2_BASE_DIGEST_BYTES: Final = 8
 F2_TARGET_DIGEST_BYTES: Final = 16
-F2_RANGES: Final = 16  # ranges of words that are changed ahead of their place
+F2_RANGES: Final = 8  # ranges of words that are changed ahead of their place
 F2_POOL: Final = 256  # words in the pool
 F2_CACHED: Final = 16  # single words whose change is remembered
 F2_COLUMNS: Final = 128  # columns of a tensor that are told apart
-F2_CHANNELS: Final = 32  # channels of a tensor that are told apart
+F2_CHANNELS: Final = 64  # channels of a tensor that are told apart
 F2_HISTORY: Final = 256  # inserted bytes that can be repeated
-F2_PRODUCT_MAX: Final = 65535  # words of a range that is not pooled
+F2_RANGE_MAX: Final = 65535  # words of a vector of a range
 F2_BEYOND_MAX: Final = 4  # zero bytes that a decoder reads behind the end of the body
 F2_DECISIONS: Final = 5  # kinds of decision on an 8-bit residual
 F2_SCALES: Final = 10  # buckets of its expected size
@@ -51,12 +51,16 @@ F2_LEVELS: Final = 6  # buckets of the averages near and far
 F2_UNARY_MAX: Final = 20  # where one-by-one ends and a number begins
 F2_HALVE_FROM: Final = 4  # expected sizes from here on are halved
 F2_MIXER_RATE: Final = 6  # how fast the mixer learns
-F2_WEIGHT_START: Final = 24000  # weight of each opinion at first, in 1/65536
+F2_WEIGHT_START: Final = 20000  # weight of each opinion at first, in 1/65536
 F2_WEIGHT_MAX: Final = 262143  # largest weight, either sign
 F2_LEVEL_START: Final = 90  # expected residual at first, in 1/256
 F2_COLUMN_ZERO: Final = 4096  # what stands for 0 in a column's level of words
 F2_SCALE_LEVEL_START: Final = 288  # expected class of a scale at first, in 1/16
-F2_TENSOR_LEVEL_START: Final = 128  # expected class of another word at first, in 1/16
+F2_TENSOR_LEVEL_START: Final = 208  # expected class of another word at first, in 1/16
+F2_GAIN_BITS: Final = 8  # a gain of 1 is 2 to this, in 1/65536
+F2_LEVEL_MIN: Final = 5  # smallest level of a tensor that is divided by, in 1/256
+F2_SIZE_MAX: Final = 20000  # largest expected size, in 1/256
+F2_GAP_MAX: Final = 4096  # gaps between scales up to here are expected again
 F2_NUMBER_BITS: Final = 9  # contexts for the length of a number, beside one for its second bit
 
 
@@ -68,7 +72,7 @@ class Operation(IntEnum):
     SEEK = 4
     TENSOR = 5
     RANGE = 6
-    NO_OPERATION = 7
+    WORDS = 7
 
 
 class ElementType(IntEnum):
@@ -82,52 +86,64 @@ class ElementType(IntEnum):
     SCALE = 7
 
 
-class RangeKind(IntEnum):
-    POOLED = 0
+class Mode(IntEnum):
+    """How the elements of a tensor are predicted."""
+
+    PLAIN = 0
+    SCALED = 1
+    GAINED = 2
+    NEW = 3
+
+
+class RangePart(IntEnum):
+    """Bits of a range's `parts`, by number."""
+
+    CHANGED = 0
     PRODUCT = 1
     LIMITS = 2
 
 
 class Number(IntEnum):
     COPY = 0
-    EDIT = 1
-    INSERT = 2
-    REPEAT = 3
-    SEEK = 4
-    COUNT = 5
-    D = 6
-    D_1 = 7
-    D_2 = 8
-    AT = 9
-    AT_1 = 10
-    AT_2 = 11
-    FACTOR = 12
-    SCALE = 13
-    ESCAPE = 14
+    COPY_1 = 1
+    COPY_2 = 2
+    EDIT = 3
+    INSERT = 4
+    REPEAT = 5
+    SEEK = 6
+    COUNT = 7
+    D = 8
+    D_1 = 9
+    D_2 = 10
+    AT = 11
+    AT_1 = 12
+    AT_2 = 13
+    WORDS = 14
+    GAIN = 15
+    ESCAPE = 16
 
 
 class Plan(IntEnum):
     """Offsets of the contexts for what is not data."""
 
     NUMBER = 0
-    OP = 150
-    TYPE = 214
-    SCALED = 222
-    SLOT = 223
-    KIND = 239
-    ODD = 243
-    HIGH = 247
-    BY_CHANNEL = 248
-    SHRUNK = 249
-    FACTOR = 250
-    STAYS = 251
-    D = 252
-    E = 258
-    COUNT = 261
-    SCALE = 264
+    OP = 170
+    TYPE = 234
+    MODE = 242
+    SLOT = 250
+    PARTS = 258
+    ODD = 266
+    HIGH = 278
+    BY_CHANNEL = 279
+    RENEWED = 280
+    D = 281
+    E = 287
+    COUNT = 289
+    WORDS = 290
+    TREND = 291
 
 
-F2_PLAN_CONTEXTS: Final = 267
+F2_PLAN_CONTEXTS: Final = 311
 F2_ELEMENT_BYTES_TABLE: Final = (
     1, 1, 2, 4, 8, 4, 2, 4,
 )
@@ -142,23 +158,25 @@ F2_START_COUNTS_TABLE: Final = (
     0, 1, 2, 3, 4, 5, 7, 8,
 )
 F2_PLAN_START_TABLE: Final = (
-    52, 210, 201, 91, 185, 204, 171, 178, 131, 132, 46, 98, 117, 108, 101, 135, 90, 55, 128,
-    128, 99, 221, 170, 139, 155, 154, 179, 231, 178, 158, 93, 248, 248, 79, 122, 66, 88, 231,
-    185, 95, 119, 248, 247, 247, 215, 223, 223, 207, 206, 143, 49, 224, 250, 248, 223, 184,
-    176, 112, 47, 8, 105, 248, 169, 255, 191, 161, 169, 97, 103, 95, 145, 151, 105, 248, 65,
-    224, 8, 128, 128, 128, 33, 231, 255, 255, 239, 184, 200, 96, 71, 95, 103, 248, 248, 248,
-    248, 248, 248, 252, 241, 199, 123, 248, 248, 248, 248, 248, 248, 251, 231, 167, 79, 248,
-    248, 217, 248, 248, 238, 209, 233, 175, 79, 248, 248, 248, 248, 248, 248, 248, 248, 199,
-    159, 248, 248, 248, 248, 248, 248, 239, 200, 146, 95, 191, 175, 127, 79, 103, 79, 0, 128,
-    128, 128, 169, 23, 15, 225, 23, 192, 0, 128, 12, 7, 0, 0, 47, 0, 128, 128, 45, 73, 0, 47,
-    248, 0, 128, 128, 15, 219, 8, 63, 55, 8, 128, 128, 13, 0, 0, 7, 128, 248, 128, 128, 29,
-    9, 232, 16, 18, 8, 0, 128, 167, 9, 250, 32, 8, 128, 0, 128, 128, 128, 128, 128, 128, 128,
-    128, 128, 97, 135, 184, 0, 248, 224, 224, 33, 128, 8, 17, 88, 95, 79, 128, 128, 25, 0,
-    55, 152, 128, 128, 128, 128, 128, 8, 95, 0, 128, 72, 17, 177, 128, 81, 25, 56, 32, 126,
-    129, 135, 24, 9, 72, 6, 4, 2, 123, 32, 72, 128, 24, 0,
+    78, 223, 233, 218, 218, 242, 241, 233, 204, 207, 34, 80, 248, 129, 249, 248, 248, 208,
+    119, 41, 103, 117, 155, 101, 175, 154, 204, 180, 153, 156, 39, 61, 118, 76, 47, 167, 44,
+    9, 120, 120, 81, 211, 177, 58, 116, 128, 80, 95, 120, 151, 11, 248, 248, 33, 111, 0, 128,
+    128, 128, 128, 127, 248, 251, 247, 196, 238, 227, 223, 229, 167, 79, 218, 207, 248, 151,
+    103, 96, 16, 82, 120, 80, 144, 184, 251, 215, 64, 160, 58, 100, 123, 148, 151, 108, 249,
+    152, 248, 0, 120, 128, 128, 32, 239, 248, 248, 88, 104, 224, 80, 104, 63, 127, 244, 252,
+    255, 247, 241, 223, 239, 239, 175, 192, 195, 242, 245, 183, 252, 40, 192, 210, 183, 71,
+    236, 248, 242, 248, 255, 248, 244, 228, 143, 9, 248, 248, 248, 238, 233, 232, 24, 128,
+    122, 111, 105, 248, 247, 160, 136, 145, 83, 23, 0, 111, 239, 207, 197, 107, 95, 75, 0,
+    128, 128, 128, 131, 15, 66, 72, 67, 216, 199, 128, 39, 7, 0, 0, 39, 0, 128, 128, 124, 18,
+    0, 35, 248, 0, 128, 128, 25, 64, 0, 144, 17, 0, 128, 128, 1, 0, 48, 5, 128, 248, 248,
+    128, 51, 0, 252, 0, 73, 0, 0, 128, 10, 0, 208, 8, 8, 0, 0, 128, 2, 0, 176, 0, 1, 120, 0,
+    128, 80, 218, 0, 0, 248, 248, 0, 128, 0, 48, 128, 128, 24, 208, 112, 128, 1, 3, 0, 15,
+    111, 9, 128, 128, 0, 248, 192, 248, 200, 136, 248, 128, 17, 11, 155, 128, 0, 0, 128, 128,
+    210, 65, 229, 0, 18, 189, 94, 32, 127, 3, 0, 97, 4, 0, 193, 7, 50, 100, 103, 111, 95,
+    119, 110, 127, 143, 151, 127, 151, 170, 191, 207, 73, 103, 127, 143, 191,
 )
 F2_TOP_START_TABLE: Final = (
-    128, 127, 127, 135, 128, 127, 135, 135, 128, 103, 119, 119, 128, 87, 103, 119,
+    120, 87, 151, 111, 120, 135, 130, 135, 120, 103, 111, 111, 120, 95, 95, 151,
 )
 F2_LEVELS_TABLE: Final = (
     25, 80, 200, 500, 2000,
@@ -404,7 +422,7 @@ STATUSES: Final[dict[Status, StatusText]] = {
         "send the patch and nothing else",
     ),
     Status.DECODER: StatusText(
-        "the patch needs a larger decoder than the firmware has",
+        "the patch was made for another decoder than the firmware has",
         "make the patch with `tmd patch --contract` for this firmware",
     ),
     Status.SIGNATURE: StatusText(

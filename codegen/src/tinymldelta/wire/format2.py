@@ -56,7 +56,8 @@ class Format2:
     operations: tuple[str, ...]
     element_types: tuple[str, ...]
     element_bytes: tuple[int, ...]
-    range_kinds: tuple[str, ...]
+    modes: tuple[str, ...]
+    range_parts: tuple[str, ...]
     sizes: tuple[Constant, ...]
     models: tuple[Constant, ...]
     numbers: tuple[str, ...]
@@ -99,7 +100,8 @@ def read_format2(raw: dict[str, Any]) -> Format2:
         operations=tuple(raw["operations"]),
         element_types=tuple(raw["element_types"]),
         element_bytes=tuple(raw["element_bytes"]),
-        range_kinds=tuple(raw["range_kinds"]),
+        modes=tuple(raw["modes"]),
+        range_parts=tuple(raw["range_parts"]),
         sizes=_constants(raw["sizes"]),
         models=_constants(raw["models"]),
         numbers=tuple(raw["numbers"]),

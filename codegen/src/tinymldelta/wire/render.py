@@ -66,7 +66,7 @@ def spec_tables(wire: WireDefinition) -> dict[str, str]:
         tables[name] = _table(("name", "value", "meaning"), rows)
     for name, names in (
         ("f2_operations", f2.operations),
-        ("f2_range_kinds", f2.range_kinds), ("f2_numbers", f2.numbers),
+        ("f2_modes", f2.modes), ("f2_range_parts", f2.range_parts), ("f2_numbers", f2.numbers),
     ):  # fmt: skip
         tables[name] = _table(("value", "name"), [(i, f"`{n}`") for i, n in enumerate(names)])
     tables["f2_element_types"] = _table(
