@@ -16,7 +16,7 @@ from tinymldelta.container.format2_writer import write_patch
 from tinymldelta.container.patch import Metadata
 from tinymldelta.delta.hints import ELEMENTS, Hint, Kind, without_ranges
 from tinymldelta.native import PRICE_LISTS, encode_body
-from tinymldelta.wire.constants import FORMAT_2, Decoder, RangePart
+from tinymldelta.wire.constants import F2_CHANNELS, F2_COLUMNS, FORMAT_2, Decoder, RangePart
 
 _TYPES = list(ELEMENTS.items())
 METADATA = Metadata(req_arena_bytes=1000, tflm_abi=3, opset_hash=7, io_hash=9)
@@ -118,6 +118,9 @@ class _Pair:
         name, (code, size) = rng.choice(_TYPES)
         shape = tuple(rng.randint(1, 4) for _ in range(3))
         other = tuple(rng.randint(1, 4) for _ in range(3)) if rng.random() < 0.3 else shape
+        if rng.random() < 0.15:  # more columns and channels than are told apart
+            name, (code, size) = rng.choice(_TYPES[:2])
+            shape, other = (1, 1, rng.randint(F2_CHANNELS, F2_COLUMNS + 40)), (1, 1, 9)
         d, e = shape[0] * shape[1] * shape[2], other[0] * other[1] * other[2]
         old = [rng.randbytes(size) for _ in range(max(d, e))]
         self.hints.append(
