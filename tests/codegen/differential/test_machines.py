@@ -35,21 +35,21 @@ class Machine:
     packages: str
 
 
+def _cross(name: str, triple: str, runner: str, debian: str) -> Machine:
+    """By clang, because gcc's cross compilers cannot be installed beside gcc-multilib."""
+    packages = (
+        "clang", f"binutils-{triple}", f"libc6-dev-{debian}-cross", f"libgcc-12-dev-{debian}-cross",
+        "qemu-user",
+    )  # fmt: skip
+    compiler = ("clang", f"--target={triple}", "-static", "-isystem", f"/usr/{triple}/include")
+    return Machine(name, compiler, (runner,), " ".join(packages))
+
+
 MACHINES = (
     Machine("x86-64", ("gcc",), (), "gcc"),
     Machine("x86, 32 bits", ("gcc", "-m32"), (), "gcc-multilib"),
-    Machine(
-        "Arm",
-        ("arm-linux-gnueabihf-gcc", "-static"),
-        ("qemu-arm",),
-        "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross qemu-user",
-    ),
-    Machine(
-        "s390x, big-endian",
-        ("s390x-linux-gnu-gcc", "-static"),
-        ("qemu-s390x",),
-        "gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user",
-    ),
+    _cross("Arm", "arm-linux-gnueabihf", "qemu-arm", "armhf"),
+    _cross("s390x, big-endian", "s390x-linux-gnu", "qemu-s390x", "s390x"),
 )
 
 
