@@ -31,6 +31,7 @@ from peers.measuring import find_pairs
 from tinymldelta.delta.hints import Hint, Kind, Limits, Planner, Way, without_ranges
 from tinymldelta.errors import Refusal
 from tinymldelta.model import read_layout
+from tinymldelta.native import fill_hint
 from tinymldelta.output import environment
 from tinymldelta.wire.definition import load_wire_definition
 
@@ -186,11 +187,7 @@ class Library:
         ffi = self._ffi
         c_hints = ffi.new("struct tmd_hint[]", max(len(hints), 1))
         for c, hint in zip(c_hints, hints, strict=False):
-            c.kind, c.type, c.by_channel = hint.kind, hint.type, hint.by_channel
-            c.target_at, c.base_at, c.n, c.range = hint.target_at, hint.base_at, hint.n, hint.range
-            c.d, c.e = list(hint.shape), list(hint.base_shape)
-            c.parts, c.product = hint.parts, hint.product
-            c.factor, c.factor_to = hint.factor, hint.factor_to
+            fill_hint(c, hint)
         room = 2 * len(target) + 4096
         out = ffi.new("uint8_t[]", room)
         result = ffi.new("struct tmd_encoder_result *")

@@ -205,6 +205,15 @@ class BodyRefused(Exception):  # noqa: N818 - says what was wrong with the call
     """The encoder was told something impossible of the files; a bug of ours."""
 
 
+def fill_hint(c: Any, hint: Hint) -> None:
+    """Put a hint into a `struct tmd_hint`."""
+    c.kind, c.type, c.by_channel, c.range = hint.kind, hint.type, hint.by_channel, hint.range
+    c.target_at, c.base_at, c.n = hint.target_at, hint.base_at, hint.n
+    c.d, c.e = list(hint.shape), list(hint.base_shape)
+    c.parts, c.product = hint.parts, hint.product
+    c.factor, c.factor_to = hint.factor, hint.factor_to
+
+
 def encode_body(
     base: bytes,
     target: bytes,
@@ -222,11 +231,7 @@ def encode_body(
     """
     c_hints = ffi.new("struct tmd_hint[]", max(len(hints), 1))
     for c, hint in zip(c_hints, hints, strict=False):
-        c.kind, c.type, c.by_channel, c.range = hint.kind, hint.type, hint.by_channel, hint.range
-        c.target_at, c.base_at, c.n = hint.target_at, hint.base_at, hint.n
-        c.d, c.e = list(hint.shape), list(hint.base_shape)
-        c.parts, c.product = hint.parts, hint.product
-        c.factor, c.factor_to = hint.factor, hint.factor_to
+        fill_hint(c, hint)
     # No byte costs much more than two, and a patch that large is of no use.
     room = 2 * len(target) + 4096
     out = ffi.new("uint8_t[]", room)

@@ -36,6 +36,7 @@ ELEMENTS = {
     "FLOAT16": (6, 2),
 }
 _NUMPY_TYPES = {"INT8": "<i1", "UINT8": "<u1", "INT16": "<i2", "FLOAT32": "<f4", "FLOAT16": "<f2"}
+_NEVER = 1 << 32  # an offset that is behind every file's end
 _PLACES_MAX = 64  # of a flattened picture; larger ones are taken as one row
 _WHOLE_NUMBERS = ("INT32", "INT64")
 
@@ -365,11 +366,18 @@ class Planner:
                 until = max(until, bias.offset + 4)
         if not hint.parts:
             return True
+        known = at
+        if hint.parts & _CHANGED and n > plan.limits.pool:
+            if at < span.offset:
+                return False
+            # Just before their place, some are better than none. No weights are predicted by them.
+            hint = replace(hint, n=plan.limits.pool, parts=hint.parts & ~_LIMITS)
+            known = _NEVER
         if base_at % 4 or not plan.send(at, hint, until):
             return False
-        plan.ranges[span.offset] = (at, span.offset)
+        plan.ranges[span.offset] = (known, span.offset)
         if bias is not None and hint.parts & _PRODUCT:
-            plan.ranges[bias.offset] = (at, span.offset)
+            plan.ranges[bias.offset] = (known, span.offset)
         return True
 
     def _limits_at(self, tensor: Tensor) -> list[int]:
