@@ -255,17 +255,16 @@ static void write_repeat(struct encoder *e, uint32_t n, uint32_t back)
 	}
 }
 
-/* The longest stretch from here on that the history has, up to n bytes; 0 if none is worth it. */
-static uint32_t longest_repeat(const struct encoder *e, uint32_t n, uint32_t *back)
+/* The longest stretch of the n bytes from t on that the history has; 0 if none is worth it. */
+static uint32_t longest_repeat(const struct tmd_f2 *s, const uint8_t *t, uint32_t n, uint32_t *back)
 {
-	const struct tmd_f2 *s = &e->f2;
-	const uint8_t *t = &e->target[s->position];
 	uint32_t longest = 0;
 
 	for (uint32_t b = 1; b <= TMD_F2_HISTORY && !s->lean; b++) {
+		const uint32_t at = s->history_at - b;
 		uint32_t k = 0;
 
-		while (k < n && t[k] == (k < b ? s->history[(uint8_t)(s->history_at - b + k)] : t[k - b])) {
+		while (k < n && t[k] == (k < b ? s->history[(uint8_t)(at + k)] : t[k - b])) {
 			k++;
 		}
 		if (k > longest) {
@@ -278,26 +277,23 @@ static uint32_t longest_repeat(const struct encoder *e, uint32_t n, uint32_t *ba
 
 static void write_new(struct encoder *e, uint32_t n)
 {
-	uint32_t literals = 0;
 	const uint32_t end = e->f2.position + n;
 
 	/* What repeats is found by looking ahead, byte by byte. */
 	while (e->f2.position < end) {
-		uint32_t back = 0;
 		const uint32_t start = e->f2.position;
-		uint32_t repeat = 0;
+		struct tmd_f2 ahead = e->f2;
+		uint32_t literals = 0, repeat = 0, back = 0;
 
-		for (literals = 0; start + literals < end; literals++) {
-			struct encoder ahead = *e;
+		while (start + literals < end) {
+			const uint8_t *t = &e->target[start + literals];
 
-			for (uint32_t i = 0; i < literals; i++) {
-				keep(&ahead.f2, e->target[start + i]);
-			}
-			ahead.f2.position = start + literals;
-			repeat = longest_repeat(&ahead, end - start - literals, &back);
+			repeat = longest_repeat(&ahead, t, end - start - literals, &back);
 			if (repeat > 0u) {
 				break;
 			}
+			keep(&ahead, *t);
+			literals++;
 		}
 		if (literals > 0u) {
 			write_insert(e, literals);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -146,3 +147,17 @@ def test_a_patch_of_any_file_is_proved_by_the_device() -> None:
 @pytest.fixture(scope="module")
 def any_contract() -> Contract:
     return Contract(0, BOTH, Decoder.DEFAULT, 3, 4096, 16, ())
+
+
+def test_time_grows_with_the_length_and_not_with_its_square() -> None:
+    """What has nothing in common with the base is one long insertion."""
+    rng = random.Random(4)
+
+    def seconds(length: int) -> float:
+        base, target = rng.randbytes(length), rng.randbytes(length)
+        start = time.process_time()
+        encode(base, target)
+        return time.process_time() - start
+
+    short, long = (min(seconds(length) for _ in range(2)) for length in (10_000, 80_000))
+    assert long < 24 * short, f"{short:.2f} s, {long:.2f} s"
