@@ -31,6 +31,7 @@ struct encoder {
 	bool full;
 
 	uint8_t before; /* the operation before the one that is being written */
+	uint32_t table_from; /* changed words in a row that are tried as a table */
 	uint32_t copy; /* bytes of a copy that has not been written, because it may grow */
 };
 
@@ -618,26 +619,12 @@ static uint32_t cut(struct encoder *e, const uint32_t *match, uint32_t to, struc
 	return kept;
 }
 
-/* Encode up to target offset `to`, where the base would go on at `base_at`. */
-static int encode_gap(struct encoder *e, struct tmd_matcher *matcher, uint32_t to, uint32_t base_at)
+/* Encode up to target offset `to` in copies, edits and insertions, along what matches. */
+static void encode_bytes(struct encoder *e, const uint32_t *match, uint32_t to, struct piece *pieces)
 {
 	struct tmd_f2 *s = &e->f2;
-	const uint32_t bytes = to - s->position;
-	uint32_t *match;
-	struct piece *pieces;
-	uint32_t n;
-	int err = TMD_OK;
+	const uint32_t n = cut(e, match, to, pieces);
 
-	if (bytes == 0u) {
-		return TMD_OK;
-	}
-	match = malloc(bytes * sizeof(*match));
-	pieces = malloc(bytes * sizeof(*pieces));
-	if (match == NULL || pieces == NULL ||
-	    tmd_match(matcher, e->target, s->position, to, s->at, base_at, match) != 0) {
-		err = TMD_ERR_ARGUMENT;
-	}
-	n = err == TMD_OK ? cut(e, match, to, pieces) : 0;
 	for (uint32_t i = 0; i < n; i++) {
 		const struct piece *p = &pieces[i];
 
@@ -652,6 +639,118 @@ static int encode_gap(struct encoder *e, struct tmd_matcher *matcher, uint32_t t
 			e->copy += p->n;
 			s->at += p->n;
 			s->position += p->n;
+		}
+	}
+}
+
+/* Words in a row that may be unchanged between changed ones. */
+#define WORDS_BETWEEN 2u
+
+/* Whether the 4 bytes from t on come from a word of the base; and if so, whether it has changed. */
+static bool is_word(struct encoder *e, const uint32_t *match, const uint8_t *t, bool *changed)
+{
+	uint8_t buf[4];
+
+	if (match[0] == TMD_MATCH_NONE || (match[0] & 3u) != 0u) {
+		return false;
+	}
+	for (uint32_t b = 1; b < 4u; b++) {
+		if (match[b] != match[0] + b) {
+			return false;
+		}
+	}
+	(void)copied_bytes(&e->f2, e, match[0], buf, 4);
+	*changed = memcmp(buf, t, 4) != 0;
+	return true;
+}
+
+/*
+ * Tables of offsets change word by word. How many words that have changed stand in a row from t on,
+ * with few others between them; 0 if these are too few.
+ */
+static uint32_t words_here(struct encoder *e, const uint32_t *match, const uint8_t *t, uint32_t bytes)
+{
+	uint32_t last = 0;
+	bool changed = false;
+
+	if (bytes < 4u || !is_word(e, match, t, &changed) || !changed) {
+		return 0;
+	}
+	for (uint32_t w = 1; 4u * w + 4u <= bytes && w <= last + WORDS_BETWEEN + 1u; w++) {
+		if (match[4u * w] != match[0] + 4u * w ||
+		    !is_word(e, &match[4u * w], &t[4u * w], &changed)) {
+			break;
+		}
+		last = changed ? w : last;
+	}
+	return last + 1u >= e->table_from ? last + 1u : 0u;
+}
+
+/* Encode so many words of whole numbers as a tensor, if that is cheaper than as bytes. */
+static void encode_table(struct encoder *e, const uint32_t *match, uint32_t words,
+			 struct piece *pieces)
+{
+	static const struct choice plain = {TMD_F2_PLAIN, NULL};
+	const struct tmd_hint h = {.type = TMD_F2_I32,
+				   .base_at = match[0],
+				   .d = {1, 1, words},
+				   .e = {1, 1, words}};
+	struct encoder *kept = malloc(sizeof(*kept));
+	const uint32_t to = e->f2.position + 4u * words;
+	uint64_t as_bytes = 0;
+
+	write_seek(e, match[0]);
+	if (kept != NULL) {
+		*kept = *e;
+		e->trial = true;
+		e->cost = 0;
+		encode_bytes(e, match, to, pieces);
+		write_copy(e);
+		as_bytes = e->cost;
+		*e = *kept;
+		free(kept);
+	}
+	if (tensor_cost(e, &h, &plain, 0) < as_bytes) {
+		write_tensor(e, &h, &plain, 0);
+	} else {
+		encode_bytes(e, match, to, pieces);
+	}
+}
+
+/* Encode up to target offset `to`, where the base would go on at `base_at`. */
+static int encode_gap(struct encoder *e, struct tmd_matcher *matcher, uint32_t to, uint32_t base_at)
+{
+	struct tmd_f2 *s = &e->f2;
+	const uint32_t from = s->position;
+	const uint32_t bytes = to - from;
+	uint32_t *match;
+	struct piece *pieces;
+	int err = TMD_OK;
+
+	if (bytes == 0u) {
+		return TMD_OK;
+	}
+	match = malloc(bytes * sizeof(*match));
+	pieces = malloc(bytes * sizeof(*pieces));
+	if (match == NULL || pieces == NULL ||
+	    tmd_match(matcher, e->target, from, to, s->at, base_at, match) != 0) {
+		err = TMD_ERR_ARGUMENT;
+	}
+	while (err == TMD_OK && s->position < to) {
+		const uint32_t *here = &match[s->position - from];
+		uint32_t i = 0, words = 0;
+
+		/* As bytes, up to where changed words stand in a row. */
+		while (s->position + i < to && words == 0u) {
+			words = words_here(e, &here[i], &e->target[s->position + i],
+					   to - s->position - i);
+			i += words == 0u ? 1u : 0u;
+		}
+		if (i > 0u) {
+			encode_bytes(e, here, s->position + i, pieces);
+		}
+		if (words > 0u) {
+			encode_table(e, &here[i], words, pieces);
 		}
 	}
 	free(match);
@@ -816,6 +915,7 @@ int tmd_encode(const uint8_t *base, uint32_t base_bytes_n, const uint8_t *target
 		e->room = room;
 		e->f2.interval = 0xFFFFFFFFu;
 		e->f2.lean = lean != 0;
+		e->table_from = prices == TMD_PRICE_LISTS - 1u ? 1u : 2u;
 		start_models(&e->f2);
 		err = TMD_OK;
 		for (uint32_t i = 0; err == TMD_OK && i < hints_n; i++) {
