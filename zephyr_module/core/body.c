@@ -26,8 +26,8 @@ static int base_bytes(const struct tmd_patch_io *io, uint32_t at, uint8_t *buf, 
 /* ---- the range decoder ---- */
 
 /*
- * The most input that one step can use: a decision takes in two bytes at most, and 8 even ones take
- * one. The longest step is a weight: 52 decisions and 40 that are even.
+ * More input than one step can use. The longest are the first element of a row, with its gain: up to
+ * 86 bytes, as tests/codegen/test_step_input.py works out from the tables.
  */
 #define STEP_INPUT 112u
 

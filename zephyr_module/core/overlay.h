@@ -167,8 +167,7 @@ static int lay_over(struct tmd_f2 *s, F2_ENV *env, uint32_t at, uint8_t *buf, ui
 }
 
 /* Bytes of the base as the target is going to have them, as far as that has been sent ahead. */
-static int overlaid_bytes(struct tmd_f2 *s, F2_ENV *env, uint32_t at, uint8_t *buf,
-				       uint32_t bytes)
+static int overlaid_bytes(struct tmd_f2 *s, F2_ENV *env, uint32_t at, uint8_t *buf, uint32_t bytes)
 {
 	const int err = base_bytes(env, at, buf, bytes);
 

@@ -155,7 +155,7 @@ int tmd_patch_head(struct tmd_patch *patch, const struct tmd_contract *contract,
 	}
 	if (patch->head.step == TMD_HEAD_LAYOUT) {
 		err = is_format1(patch) ? tmd_f1_head(patch, contract, &in)
-							  : tmd_f2_head(patch, contract, &in);
+					: tmd_f2_head(patch, contract, &in);
 	}
 	if (err == TMD_OK && patch->head.step != TMD_HEAD_LAYOUT) {
 		err = read_tlvs(patch, &in);
@@ -174,7 +174,7 @@ int tmd_patch_body(struct tmd_patch *patch, const struct tmd_patch_io *io, const
 		return TMD_ERR_ARGUMENT;
 	}
 	return is_format1(patch) ? tmd_f1_body(patch, io, data, bytes)
-						  : tmd_f2_body(patch, io, data, bytes);
+				 : tmd_f2_body(patch, io, data, bytes);
 }
 
 int tmd_patch_end(struct tmd_patch *patch, const struct tmd_patch_io *io)

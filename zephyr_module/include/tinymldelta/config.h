@@ -30,8 +30,8 @@
 #endif
 
 /*
- * The decoder of format 2: TMD_DECODER_DEFAULT, TMD_DECODER_LEAN (patches are some percent larger,
- * it needs about half of the memory), or TMD_DECODER_NONE (format 1 only). The contract says which
+ * The decoder of format 2: TMD_DECODER_DEFAULT, TMD_DECODER_LEAN (patches are about a fifth larger,
+ * it needs less than half of the memory), or TMD_DECODER_NONE (format 1 only). The contract says which
  * one a firmware has, and the generated header refuses to compile against another.
  */
 #ifndef TMD_DECODER
@@ -51,7 +51,10 @@
 #define TMD_WITH_FORMAT_1 1
 #endif
 
-/* Buffers of a decoder: 112 bytes of input are one step's most, the others only save calls. */
+/*
+ * Buffers of a decoder. Input: a power of two that holds a step's (STEP_INPUT in core/body.c); the
+ * others only save calls.
+ */
 #define TMD_F2_INPUT 128
 #define TMD_F2_OUTPUT 16
 #define TMD_F2_WINDOW 16
