@@ -33,35 +33,136 @@ OWNERS = ("core", "store")
 
 @dataclass(frozen=True)
 class Configuration:
+    """A firmware: what it uses of the API, and the options that the library is built with."""
+
     key: str
     name: str
-    defines: tuple[str, ...]
+    uses: tuple[str, ...]  # BENCH_... of firmware.c
+    options: tuple[str, ...]
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """The functions that it calls and whose stack counts."""
+        return tuple(entry for use in self.uses for entry in ENTRIES[use])
+
+    @property
+    def structs(self) -> tuple[str, ...]:
+        """The structs that it has, of each one, and that working memory counts."""
+        return tuple(struct for use in self.uses for struct in HELD.get(use, ()))
 
 
-DECODER = Configuration("decoder", "decoder and guardrails", ("DECODER",))
-STREAMED = Configuration("streamed", "streamed, with store", ("STREAMED",))
-STAGED = Configuration("staged", "streamed and staged", ("STREAMED", "STAGED"))
-TEXTS = Configuration("texts", "with status texts", ("STREAMED", "STAGED", "TEXTS"))
-CONFIGURATIONS = (DECODER, STREAMED, STAGED, TEXTS)
+ENTRIES = {
+    "DECODER": ("tmd_patch_head", "tmd_patch_body", "tmd_patch_end"),
+    "STREAMED": (
+        "tmd_store_mount",
+        "tmd_store_open",
+        "tmd_model_read",
+        "tmd_store_close",
+        "tmd_update_begin",
+        "tmd_update_write",
+        "tmd_update_finish",
+        "tmd_update_abort",
+    ),
+    "STAGED": ("tmd_update_check", "tmd_update_staged"),
+    "STAGING": (
+        "tmd_staging_begin",
+        "tmd_staging_write",
+        "tmd_staging_apply",
+        "tmd_staging_resume",
+    ),
+    "TRIAL": ("tmd_store_confirm", "tmd_store_revert"),
+    "OTHERS": ("tmd_store_read", "tmd_store_changed", "tmd_store_forget", "tmd_store_get_info"),
+    "TEXTS": (),
+}
+HELD = {
+    "DECODER": ("tmd_patch",),
+    "STREAMED": ("tmd_store", "tmd_update"),
+    "STAGING": ("tmd_staging",),
+}
 
-# What the configurations are built with: format 1 alone.
 FORMAT_1 = ("-DTMD_DECODER=0",)
+# The smallest store; TMD_STAGING and TMD_SELF_TEST are off by what they follow.
+SMALLEST = (*FORMAT_1, "-DTMD_TRIAL=0", "-DTMD_RESUME=0")
+
+DECODER = Configuration("decoder", "decoder and guardrails", ("DECODER",), SMALLEST)
+STREAMED = Configuration("streamed", "streamed, with store", ("STREAMED",), SMALLEST)
+
+# What the store can do beyond that, each on top of the one before. From TMD_SELF_TEST on, all
+# options of the store have their defaults.
+STAGED = Configuration("staged", "staged apply", (*STREAMED.uses, "STAGED"), SMALLEST)
+RESUME = Configuration(
+    "resume", "TMD_RESUME", STAGED.uses, (*FORMAT_1, "-DTMD_TRIAL=0", "-DTMD_STAGING=0")
+)
+STAGING = Configuration(
+    "staging", "TMD_STAGING", (*RESUME.uses, "STAGING"), (*FORMAT_1, "-DTMD_TRIAL=0")
+)
+TRIAL = Configuration(
+    "trial", "TMD_TRIAL", (*STAGING.uses, "TRIAL"), (*FORMAT_1, "-DTMD_SELF_TEST=0")
+)
+SELF_TEST = Configuration("self_test", "TMD_SELF_TEST", TRIAL.uses, FORMAT_1)
+WHOLE = Configuration("whole", "other functions", (*SELF_TEST.uses, "OTHERS"), FORMAT_1)
+STEPS = (STREAMED, STAGED, RESUME, STAGING, TRIAL, SELF_TEST, WHOLE)
+
+TEXTS = Configuration("texts", "whole store, with status texts", (*WHOLE.uses, "TEXTS"), FORMAT_1)
+
+# The sums that the first table shows.
+TOTALS = {
+    DECODER: DECODER.name,
+    STREAMED: STREAMED.name,
+    STAGED: "streamed and staged",
+    WHOLE: "whole store",
+    TEXTS: TEXTS.name,
+}
+
+LEAN_BUFFER = 128  # the smallest TMD_WRITE_BUFFER; by default it is 256
+SMALL_BUFFER = Configuration(
+    "small_buffer",
+    f"TMD_WRITE_BUFFER={LEAN_BUFFER}",
+    STAGED.uses,
+    (*SMALLEST, f"-DTMD_WRITE_BUFFER={LEAN_BUFFER}"),
+)
+
+# The whole store with format 2.
+LEAN = ("-DTMD_DECODER=1",)
+DEFAULT = ("-DTMD_DECODER=2",)
+FORMAT_2 = ("-DTMD_WITH_FORMAT_1=0",)
+STORES = (
+    Configuration("lean_2", "lean decoder, format 2 alone", WHOLE.uses, (*LEAN, *FORMAT_2)),
+    Configuration("lean_both", "lean decoder, both formats", WHOLE.uses, LEAN),
+    Configuration(
+        "default_2", "default decoder, format 2 alone", WHOLE.uses, (*DEFAULT, *FORMAT_2)
+    ),
+    Configuration("default_both", "default decoder, both formats", WHOLE.uses, DEFAULT),
+)
 
 
 @dataclass(frozen=True)
 class Variant:
     """A decoder of format 2, alone. Limits in bytes on the Cortex-M33."""
 
-    key: str
-    name: str
-    defines: tuple[str, ...]
+    configuration: Configuration
     code_limit: int
     memory_limit: int
 
+    @property
+    def name(self) -> str:
+        return self.configuration.name
+
 
 VARIANTS = (
-    Variant("lean", "lean decoder", ("-DTMD_DECODER=1", "-DTMD_WITH_FORMAT_1=0"), 6144, 2560),
-    Variant("default", "default decoder", ("-DTMD_DECODER=2", "-DTMD_WITH_FORMAT_1=0"), 9216, 6144),
+    Variant(Configuration("lean", "lean decoder", ("DECODER",), (*LEAN, *FORMAT_2)), 6144, 2560),
+    Variant(
+        Configuration("default", "default decoder", ("DECODER",), (*DEFAULT, *FORMAT_2)), 9216, 6144
+    ),
+)
+
+CONFIGURATIONS = (
+    DECODER,
+    *STEPS,
+    TEXTS,
+    SMALL_BUFFER,
+    *STORES,
+    *(variant.configuration for variant in VARIANTS),
 )
 
 # Source file and symbol to the part that they belong to; the first that matches. Files that are not
@@ -78,44 +179,42 @@ PARTS = (
     ("core/status.o", "*", "status texts"),
     ("store/region.o", "*", "flash regions"),
     ("store/records.o", "*", "record log"),
-    ("store/store.o", "*", "mount, read, map"),
-    ("store/update.o", "*", "update and flash writer"),
+    ("store/store.o", "*", "mount"),
+    ("store/open.o", "*", "open, trial"),
+    ("store/self_test.o", "*", "test vectors"),
+    ("store/update.o", "*", "update"),
+    ("store/writer.o", "*", "flash writer"),
+    ("store/staging.o", "*", "staging region"),
 )
 ALIGNMENT = "alignment"
 
-# What the calls through a pointer may reach, as they are written in the source. The flash port and
-# the source of a staged patch are the platform's; their stack comes on top.
+# What the calls through a pointer may reach, as they are written in the source. Flash port,
+# inference and the source of a staged patch are the platform's; their stack comes on top.
 INDIRECT = {
-    "io->emit": ("zephyr_module/store/update.c:emit",),
+    "io->emit": ("tmd_writer_emit",),
     "io->read_base": ("zephyr_module/store/update.c:read_base",),
     "flash->read": (OUTSIDE,),
     "flash->write": (OUTSIDE,),
     "flash->erase": (OUTSIDE,),
-    "slot->flash->map": (OUTSIDE,),
+    "region->flash->map": (OUTSIDE,),
+    "v->inference->setup": (OUTSIDE,),
+    "v->inference->input": (OUTSIDE,),
+    "v->inference->invoke": (OUTSIDE,),
+    "v->inference->output": (OUTSIDE,),
     "source->read": (OUTSIDE,),
 }
+# What they reach instead in a firmware that uses this.
+INDIRECT_WITH: dict[str, dict[str, Sequence[str]]] = {
+    "DECODER": {"io->emit": (OUTSIDE,), "io->read_base": (OUTSIDE,)},
+    "STAGING": {"source->read": (OUTSIDE, "zephyr_module/store/staging.c:read_staged")},
+}
 
-STREAMED_ENTRIES = (
-    "tmd_store_mount",
-    "tmd_store_read",
-    "tmd_store_map",
-    "tmd_update_begin",
-    "tmd_update_write",
-    "tmd_update_finish",
-    "tmd_update_abort",
-)
-DECODER_ENTRIES = ("tmd_patch_head", "tmd_patch_body", "tmd_patch_end")
-STAGED_ENTRIES = ("tmd_update_check", "tmd_update_staged")
-ENTRIES = STREAMED_ENTRIES + STAGED_ENTRIES
-WAYS = {"streamed": STREAMED_ENTRIES, "staged": ENTRIES}
+STRUCTS = ("tmd_store", "tmd_update", "tmd_staging", "tmd_model", "tmd_patch", "tmd_fingerprint")
 
-STRUCTS = ("tmd_store", "tmd_update", "tmd_patch", "tmd_fingerprint")
+# Working memory of the smallest store, by what the firmware calls.
+WAYS = {"streamed": STREAMED.entries, "staged": STAGED.entries}
 
-BUFFER = 256  # TMD_WRITE_BUFFER's default
-LEAN_BUFFER = 64
-BUFFERS = (BUFFER, LEAN_BUFFER)
-
-CODE_LIMIT = 5120
+CODE_LIMIT = 5952
 MEMORY_LIMIT = 1536
 
 
@@ -140,23 +239,32 @@ class Code:
 
 @dataclass
 class Memory:
-    """RAM, for one size of the write buffer."""
+    """The RAM of one configuration."""
 
     static: int
-    structs: dict[str, int]
+    structs: dict[str, int]  # all that there are
+    held: tuple[str, ...]  # those that working memory counts
     stacks: dict[str, Depth]
 
-    def working(self, entries: Iterable[str]) -> int:
-        """Store, update, and the deepest stack that one of the entries needs."""
-        deepest = max(self.stacks[entry].bytes for entry in entries)
-        return self.structs["tmd_store"] + self.structs["tmd_update"] + deepest
+    @property
+    def held_bytes(self) -> int:
+        return sum(self.structs[struct] for struct in self.held)
+
+    def deepest(self, entries: Iterable[str] = ()) -> int:
+        """The deepest stack that one of the entries needs, or of all entries."""
+        return max(self.stacks[entry].bytes for entry in entries or self.stacks)
+
+    def working(self, entries: Iterable[str] = ()) -> int:
+        """The structs that the caller has, and the deepest stack."""
+        return self.held_bytes + self.deepest(entries)
 
 
 @dataclass
 class Footprint:
-    code: dict[str, Code] = field(default_factory=dict)  # by configuration
-    memory: dict[int, Memory] = field(default_factory=dict)  # by TMD_WRITE_BUFFER
-    decoders: dict[str, tuple[Code, int, int]] = field(default_factory=dict)  # struct, stack
+    """What one target needs, by the key of the configuration."""
+
+    code: dict[str, Code] = field(default_factory=dict)
+    memory: dict[str, Memory] = field(default_factory=dict)
 
 
 # ---- measuring ----
@@ -173,41 +281,40 @@ def part_of(section: linkmap.InputSection) -> str:
 def measure(target: Target, folder: Path) -> Footprint:
     """Build everything for one target below `folder` and weigh it."""
     out = Footprint()
-    for buffer in BUFFERS:
-        build = folder / target.key / str(buffer)
-        defines = (f"-DTMD_WRITE_BUFFER={buffer}", *FORMAT_1)
-        objects = compile_device(target, build, defines)
-        # The largest configuration has every library function that the analysis can meet.
-        elf, linked = link_firmware(target, build, TEXTS, objects)
-        stacks = stack.library_stacks(target, elf, linked, ".library")
-        graph = stack.analyse(target, objects, REPOSITORY, INDIRECT, stacks)
-        out.memory[buffer] = Memory(
-            static=static_bytes(target, objects),
-            structs=struct_sizes(target, build, buffer),
-            stacks={entry: graph.deepest(entry) for entry in ENTRIES},
-        )
-        if buffer == BUFFER:
-            called = set().union(*graph.calls.values())
-            for configuration in CONFIGURATIONS:
-                elf, linked = link_firmware(target, build, configuration, objects)
-                out.code[configuration.key] = weigh(target, elf, linked, called)
-    for variant in VARIANTS:
-        out.decoders[variant.key] = measure_decoder(target, folder / target.key, variant)
+    built: dict[tuple[str, ...], tuple[Path, list[Path]]] = {}
+    for configuration in CONFIGURATIONS:
+        options = configuration.options
+        if options not in built:
+            build = folder / target.key / str(len(built))
+            built[options] = build, compile_device(target, build, options)
+        code, memory = measure_one(target, configuration, *built[options])
+        out.code[configuration.key] = code
+        out.memory[configuration.key] = memory
     return out
 
 
-def measure_decoder(target: Target, folder: Path, variant: Variant) -> tuple[Code, int, int]:
-    """Code of a decoder with guardrails and digests, and its RAM: the struct and the stack."""
-    build = folder / variant.key
-    objects = compile_device(target, build, variant.defines)
-    elf, linked = link_firmware(target, build, DECODER, objects, variant.defines)
+def measure_one(
+    target: Target, configuration: Configuration, build: Path, objects: Sequence[Path]
+) -> tuple[Code, Memory]:
+    """Link one configuration's firmware with `objects`, which lie below `build`, and weigh it."""
+    elf, linked = link_firmware(target, build, configuration, objects)
     stacks = stack.library_stacks(target, elf, linked, ".library")
-    outside = {**INDIRECT, "io->emit": (OUTSIDE,), "io->read_base": (OUTSIDE,)}
-    graph = stack.analyse(target, objects, REPOSITORY, outside, stacks)
-    called = set().union(*graph.calls.values())
-    deepest = max(graph.deepest(entry).bytes for entry in DECODER_ENTRIES)
-    size = struct_sizes(target, build, BUFFER, variant.defines)["tmd_patch"]
-    return weigh(target, elf, linked, called), size, deepest
+    graph = stack.analyse(target, objects, REPOSITORY, indirect_of(configuration), stacks)
+    memory = Memory(
+        static=static_bytes(target, objects),
+        structs=struct_sizes(target, build, configuration.options),
+        held=configuration.structs,
+        stacks={entry: graph.deepest(entry) for entry in configuration.entries},
+    )
+    return weigh(target, elf, linked, set().union(*graph.calls.values())), memory
+
+
+def indirect_of(configuration: Configuration) -> dict[str, Sequence[str]]:
+    """What the calls through a pointer may reach in this firmware."""
+    indirect: dict[str, Sequence[str]] = dict(INDIRECT)
+    for use in configuration.uses:
+        indirect |= INDIRECT_WITH.get(use, {})
+    return indirect
 
 
 def compile_device(target: Target, build: Path, defines: Sequence[str]) -> list[Path]:
@@ -222,13 +329,9 @@ def compile_device(target: Target, build: Path, defines: Sequence[str]) -> list[
 
 
 def link_firmware(
-    target: Target,
-    build: Path,
-    configuration: Configuration,
-    objects: Sequence[Path],
-    extra: Sequence[str] = FORMAT_1,
+    target: Target, build: Path, configuration: Configuration, objects: Sequence[Path]
 ) -> tuple[Path, linkmap.LinkMap]:
-    defines = [*extra, *(f"-DBENCH_{name}" for name in configuration.defines)]
+    defines = [*configuration.options, *(f"-DBENCH_{use}" for use in configuration.uses)]
     firmware = build / "firmware.o"
     toolchain.compile_c(target, FIRMWARE / "firmware.c", firmware, REPOSITORY, (INCLUDE, *defines))
     elf = build / f"{configuration.key}.elf"
@@ -274,14 +377,13 @@ def static_bytes(target: Target, objects: Sequence[Path]) -> int:
     return sum(int(row[1]) + int(row[2]) for row in rows)
 
 
-def struct_sizes(
-    target: Target, build: Path, buffer: int, defines: Sequence[str] = FORMAT_1
-) -> dict[str, int]:
+def struct_sizes(target: Target, build: Path, options: Sequence[str]) -> dict[str, int]:
+    """Of the structs that these options leave."""
     obj = build / "structs.o"
-    extra = (INCLUDE, f"-DTMD_WRITE_BUFFER={buffer}", *defines)
-    toolchain.compile_c(target, FIRMWARE / "structs.c", obj, REPOSITORY, extra)
+    toolchain.compile_c(target, FIRMWARE / "structs.c", obj, REPOSITORY, (INCLUDE, *options))
     symbols = toolchain.symbols(target, obj, build)
-    return {struct: symbols[f"sizeof_{struct}"][1] for struct in STRUCTS}
+    sizes = {struct: symbols.get(f"sizeof_{struct}") for struct in STRUCTS}
+    return {struct: symbol[1] for struct, symbol in sizes.items() if symbol is not None}
 
 
 # ---- limits ----
@@ -309,7 +411,7 @@ def limits_of(measured: dict[Target, Footprint]) -> list[Limit]:
         return []
     footprint = measured[M33]
     code = footprint.code[STREAMED.key].total
-    memory = footprint.memory[BUFFER].working(ENTRIES)
+    memory = footprint.memory[STAGED.key].working()
     return [
         Limit(f"code on {M33.name}, {STREAMED.name}", code, CODE_LIMIT),
         Limit(f"working memory on {M33.name}, streamed or staged", memory, MEMORY_LIMIT),
@@ -319,16 +421,12 @@ def limits_of(measured: dict[Target, Footprint]) -> list[Limit]:
 
 def decoder_limits(footprint: Footprint) -> Iterator[Limit]:
     for variant in VARIANTS:
-        if variant.key in footprint.decoders:
-            code, size, deepest = footprint.decoders[variant.key]
-            yield Limit(
-                f"code on {M33.name}, {variant.name}", code.owners["core"], variant.code_limit
-            )
-            yield Limit(
-                f"working memory on {M33.name}, {variant.name}",
-                size + deepest,
-                variant.memory_limit,
-            )
+        key = variant.configuration.key
+        code, memory = footprint.code[key], footprint.memory[key]
+        yield Limit(f"code on {M33.name}, {variant.name}", code.total, variant.code_limit)
+        yield Limit(
+            f"working memory on {M33.name}, {variant.name}", memory.working(), variant.memory_limit
+        )
 
 
 # ---- showing ----
@@ -338,18 +436,27 @@ def build_tables(measured: dict[Target, Footprint]) -> Iterator[tables.Table]:
     names = [target.name for target in measured]
     everything = list(measured.values())
     streamed = [footprint.code[STREAMED.key] for footprint in everything]
+    whole = [footprint.code[WHOLE.key] for footprint in everything]
 
     yield total_table(names, everything)
+    for target, footprint in measured.items():
+        yield step_table(target, footprint)
+    yield store_table(names, everything)
     yield part_table(f"Code by part ({STREAMED.name})", names, [code.parts for code in streamed])
     if M33 in measured:
-        parts = [measured[M33].code[configuration.key].parts for configuration in CONFIGURATIONS]
-        columns = [configuration.name for configuration in CONFIGURATIONS]
-        yield part_table(f"Code by part on {M33.name}", columns, parts)
-    libraries = [code.libraries for code in streamed]
-    yield part_table(f"Library functions ({STREAMED.name})", names, libraries)
+        parts = [measured[M33].code[configuration.key].parts for configuration in TOTALS]
+        yield part_table(f"Code by part on {M33.name}", list(TOTALS.values()), parts)
+    libraries = [code.libraries for code in whole]
+    table = part_table(f"Library functions ({TOTALS[WHOLE]})", names, libraries)
+    table.note = (
+        "Arithmetic of floats (...sf2, __aeabi_f...) is for comparing the outputs of test vectors;"
+        " these builds have no floating-point unit."
+    )
+    yield table
     yield memory_table(names, everything)
     yield decoder_table(names, everything)
-    yield stack_table(names, everything)
+    yield stack_table("smallest store", STAGED, names, everything)
+    yield stack_table(TOTALS[WHOLE], WHOLE, names, everything)
 
 
 def decoder_table(names: Sequence[str], everything: Sequence[Footprint]) -> tables.Table:
@@ -360,11 +467,65 @@ def decoder_table(names: Sequence[str], everything: Sequence[Footprint]) -> tabl
         " base and take the target."
     )
     for variant in VARIANTS:
-        measured = [footprint.decoders[variant.key] for footprint in everything]
-        table.add(f"{variant.name}: code", *(code.owners["core"] for code, _, _ in measured))
-        table.add(f"{variant.name}: struct", *(size for _, size, _ in measured))
-        table.add(f"{variant.name}: stack", *(deepest for _, _, deepest in measured))
-        table.add(f"{variant.name}: working memory", *(size + deep for _, size, deep in measured))
+        add_configuration(table, variant.configuration, everything, "struct")
+    return table
+
+
+def add_configuration(
+    table: tables.Table,
+    configuration: Configuration,
+    everything: Sequence[Footprint],
+    structs: str,
+    libraries: bool = False,
+) -> None:
+    """The rows of one configuration, with a column for each target."""
+    codes = [footprint.code[configuration.key] for footprint in everything]
+    memories = [footprint.memory[configuration.key] for footprint in everything]
+    name = configuration.name
+    table.add(f"{name}: code", *(code.total for code in codes))
+    if libraries:
+        table.add(f"{name}: with libraries", *(code.with_libraries for code in codes))
+    table.add(f"{name}: {structs}", *(memory.held_bytes for memory in memories))
+    table.add(f"{name}: stack", *(memory.deepest() for memory in memories))
+    table.add(f"{name}: working memory", *(memory.working() for memory in memories))
+
+
+def store_table(names: Sequence[str], everything: Sequence[Footprint]) -> tables.Table:
+    table = tables.Table("The whole store with format 2", ("", *names))
+    table.note = (
+        "The store's options at their defaults, and all functions but those for status texts."
+        " Working memory is struct tmd_store, tmd_update and tmd_staging, and the deepest stack."
+    )
+    for configuration in STORES:
+        add_configuration(table, configuration, everything, "structs", libraries=True)
+    return table
+
+
+def step_table(target: Target, footprint: Footprint) -> tables.Table:
+    """Each row is the store with the options of the rows above, and one more."""
+    header = ("", "code", "adds", "with libraries", "structs", "stack", "working memory", "adds")
+    table = tables.Table(f"What each option of the store adds, on {target.name}", header)
+    table.note = (
+        "Format 1 alone. Each row has what the rows above it have; the last one is the whole store."
+        " Staged apply: tmd_update_check and tmd_update_staged. Other functions: tmd_store_read,"
+        " tmd_store_changed, tmd_store_forget, tmd_store_get_info. Working memory is the structs,"
+        " tmd_store and tmd_update and from TMD_STAGING on tmd_staging, and the deepest stack."
+    )
+    before: tuple[int, int] | None = None
+    for step in STEPS:
+        code, memory = footprint.code[step.key], footprint.memory[step.key]
+        total, working = code.total, memory.working()
+        table.add(
+            "smallest store" if before is None else f"+ {step.name}",
+            total,
+            None if before is None else f"{total - before[0]:+,}",
+            code.with_libraries,
+            memory.held_bytes,
+            memory.deepest(),
+            working,
+            None if before is None else f"{working - before[1]:+,}",
+        )
+        before = total, working
     return table
 
 
@@ -372,14 +533,16 @@ def total_table(names: Sequence[str], everything: Sequence[Footprint]) -> tables
     table = tables.Table("Code and constants", ("", *names))
     table.note = (
         "Linked, with what is not used dropped. Library functions are those of the C library and of"
-        " libgcc that this adds to a firmware which has none of them yet."
+        " libgcc that this adds to a firmware which has none of them yet. Format 1"
+        " alone. The whole store has all options at their defaults (TMD_TRIAL, TMD_SELF_TEST,"
+        " TMD_RESUME, TMD_STAGING), and those above it have none."
     )
-    for configuration in CONFIGURATIONS:
+    for configuration, name in TOTALS.items():
         codes = [footprint.code[configuration.key] for footprint in everything]
-        table.add(f"{configuration.name}: core", *(code.owners["core"] for code in codes))
-        table.add(f"{configuration.name}: store", *(code.owners["store"] for code in codes))
-        table.add(f"{configuration.name}: both", *(code.total for code in codes))
-        table.add(f"{configuration.name}: with libraries", *(code.with_libraries for code in codes))
+        table.add(f"{name}: core", *(code.owners["core"] for code in codes))
+        table.add(f"{name}: store", *(code.owners["store"] for code in codes))
+        table.add(f"{name}: both", *(code.total for code in codes))
+        table.add(f"{name}: with libraries", *(code.with_libraries for code in codes))
     return table
 
 
@@ -398,41 +561,54 @@ def part_table(title: str, names: Sequence[str], columns: Sequence[dict[str, int
 def memory_table(names: Sequence[str], everything: Sequence[Footprint]) -> tables.Table:
     table = tables.Table("RAM", ("", *names))
     table.note = (
-        "Working memory is struct tmd_store, struct tmd_update, which has tmd_patch and"
-        " tmd_fingerprint in it, and the deepest stack of the functions below."
+        "Of the smallest store, and of the whole one, for format 1. Working memory is struct"
+        " tmd_store, struct tmd_update, which has tmd_patch and tmd_fingerprint in it, with staging"
+        " struct tmd_staging, and the deepest stack of the functions below. A struct tmd_model for"
+        " each model that is open comes on top."
     )
-    default = [footprint.memory[BUFFER] for footprint in everything]
-    lean = [footprint.memory[LEAN_BUFFER] for footprint in everything]
+    default = [footprint.memory[STAGED.key] for footprint in everything]
+    small = [footprint.memory[SMALL_BUFFER.key] for footprint in everything]
     table.add("static (.data, .bss)", *(memory.static for memory in default))
-    for struct in STRUCTS:
+    for struct in default[0].structs:
         table.add(f"struct {struct}", *(memory.structs[struct] for memory in default))
-    for way, entries in WAYS.items():
-        table.add(f"working memory, {way}", *(memory.working(entries) for memory in default))
-    for way, entries in WAYS.items():
-        label = f"the same, {way}, TMD_WRITE_BUFFER={LEAN_BUFFER}"
-        table.add(label, *(memory.working(entries) for memory in lean))
+    for label, memories in (("", default), (f", {SMALL_BUFFER.name}", small)):
+        for way, entries in WAYS.items():
+            row = (memory.working(entries) for memory in memories)
+            table.add(f"working memory, {way}{label}", *row)
+    whole = [footprint.memory[WHOLE.key] for footprint in everything]
+    for struct in WHOLE.structs:
+        table.add(f"whole store: struct {struct}", *(memory.structs[struct] for memory in whole))
+    table.add("whole store: working memory", *(memory.working() for memory in whole))
     return table
 
 
-def stack_table(names: Sequence[str], everything: Sequence[Footprint]) -> tables.Table:
-    table = tables.Table("Worst-case stack", ("", *names))
+def stack_table(
+    name: str,
+    configuration: Configuration,
+    names: Sequence[str],
+    everything: Sequence[Footprint],
+) -> tables.Table:
+    table = tables.Table(f"Worst-case stack ({name})", ("", *names))
     table.note = (
         "From gcc's call graph; that of library functions from their machine code. Upper bounds:"
-        " tail calls count as calls. On top come the stack of the flash port's functions and of a"
-        " staged patch's source, and that of interrupts."
+        " tail calls count as calls. On top come the stack of the functions of the flash port, of"
+        " the inference and of a source of one's own for staged patches, and that of interrupts."
     )
-    for entry in ENTRIES:
-        depths = [footprint.memory[BUFFER].stacks[entry] for footprint in everything]
+    for entry in configuration.entries:
+        depths = [footprint.memory[configuration.key].stacks[entry] for footprint in everything]
         table.add(entry, *(depth.bytes for depth in depths))
     return table
 
 
-def deepest_paths(measured: dict[Target, Footprint]) -> dict[str, str]:
-    """On the processor that the limits are for: what the deepest stack consists of."""
+def deepest_paths(measured: dict[Target, Footprint]) -> dict[str, Sequence[str]]:
+    """On the processor that the limits are for: what the deepest stacks consist of."""
     if M33 not in measured:
         return {}
-    stacks = measured[M33].memory[BUFFER].stacks
-    return {entry: str(stacks[entry]) for entry in ENTRIES}
+    memory = measured[M33].memory
+    return {
+        name: [str(depth) for depth in memory[configuration.key].stacks.values()]
+        for name, configuration in (("smallest store", STAGED), (TOTALS[WHOLE], WHOLE))
+    }
 
 
 def render_markdown(
@@ -451,10 +627,9 @@ def render_markdown(
     out += "\n"
     for table in build_tables(measured):
         out += tables.markdown(table)
-    paths = deepest_paths(measured)
-    if paths:
-        out += f"## The deepest paths on {M33.name}\n\nEach function with its frame.\n\n"
-        out += "".join(f"- {path}\n" for path in paths.values())
+    for name, paths in deepest_paths(measured).items():
+        out += f"## The deepest paths on {M33.name} ({name})\n\nEach function with its frame.\n\n"
+        out += "".join(f"- {path}\n" for path in paths) + "\n"
     return out.rstrip("\n") + "\n"
 
 
@@ -465,11 +640,12 @@ def render_json(
         return {
             "static": memory.static,
             "structs": memory.structs,
+            "held": list(memory.held),
             "stack": {
                 entry: {"bytes": depth.bytes, "path": [list(step) for step in depth.path]}
                 for entry, depth in memory.stacks.items()
             },
-            "working_memory": {way: memory.working(entries) for way, entries in WAYS.items()},
+            "working_memory": memory.working(),
         }
 
     def code_of(code: Code) -> dict[str, object]:
@@ -489,9 +665,7 @@ def render_json(
             target.key: {
                 "name": target.name,
                 "code": {key: code_of(code) for key, code in footprint.code.items()},
-                "memory": {
-                    str(buffer): memory_of(memory) for buffer, memory in footprint.memory.items()
-                },
+                "memory": {key: memory_of(memory) for key, memory in footprint.memory.items()},
             }
             for target, footprint in measured.items()
         },
@@ -565,7 +739,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def check(measured: dict[Target, Footprint], limits_count: bool) -> int:
     """Say what does not hold. Static RAM is always an error; the limits are when asked for."""
     for target, footprint in measured.items():
-        static = footprint.memory[BUFFER].static
+        static = max(memory.static for memory in footprint.memory.values())
         if static != 0:
             return fail(f"core and store have {static} bytes of static RAM on {target.name}")
     limits = limits_of(measured)

@@ -3,8 +3,9 @@
  *
  * The smallest firmware that uses one part of the API, for weighing what that part costs. It is
  * linked and never run. The build defines BENCH_DECODER, or BENCH_STREAMED and, beyond it,
- * BENCH_STAGED and BENCH_TEXTS. What a real firmware has anyway (flash driver, transport, contract)
- * stands here as a pointer that the compiler knows nothing of.
+ * BENCH_STAGED, BENCH_STAGING, BENCH_TRIAL, BENCH_OTHERS and BENCH_TEXTS. What a real firmware has
+ * anyway (flash driver, transport, contract, inference) stands here as a pointer that the compiler
+ * knows nothing of.
  */
 #include <tinymldelta/tinymldelta.h>
 
@@ -43,6 +44,7 @@ static void use_decoder(void)
 #ifdef BENCH_STREAMED
 static struct tmd_store store;
 static struct tmd_update update;
+static struct tmd_model model;
 static uint8_t piece[16];
 
 static void use_store(void)
@@ -52,8 +54,10 @@ static void use_store(void)
 	result = tmd_update_write(&update, input, number);
 	result = tmd_update_finish(&update);
 	tmd_update_abort(&update);
-	result = tmd_store_read(&store, number, piece, number);
-	answer = tmd_store_map(&store);
+	result = tmd_store_open(&store, &model);
+	answer = model.at;
+	result = tmd_model_read(&store, &model, number, piece, number);
+	tmd_store_close(&store, &model);
 }
 #endif
 
@@ -62,6 +66,38 @@ static void use_staged(void)
 {
 	result = tmd_update_check(&update, &store, input);
 	result = tmd_update_staged(&update, &store, input);
+}
+#endif
+
+#ifdef BENCH_STAGING
+static struct tmd_staging staging;
+
+static void use_staging(void)
+{
+	result = tmd_staging_resume(&staging, &store, &update);
+	result = tmd_staging_begin(&staging, &store, number, number);
+	result = tmd_staging_write(&staging, input, number);
+	result = tmd_staging_apply(&staging, &update);
+}
+#endif
+
+#ifdef BENCH_TRIAL
+static void use_trial(void)
+{
+	result = tmd_store_confirm(&store);
+	result = tmd_store_revert(&store);
+}
+#endif
+
+#ifdef BENCH_OTHERS
+static struct tmd_store_info info;
+
+static void use_others(void)
+{
+	tmd_store_get_info(&store, &info);
+	result = tmd_store_changed(&store, &model);
+	result = tmd_store_forget(&store);
+	result = tmd_store_read(&store, number, piece, number);
 }
 #endif
 
@@ -84,6 +120,15 @@ void firmware(void)
 #endif
 #ifdef BENCH_STAGED
 	use_staged();
+#endif
+#ifdef BENCH_STAGING
+	use_staging();
+#endif
+#ifdef BENCH_TRIAL
+	use_trial();
+#endif
+#ifdef BENCH_OTHERS
+	use_others();
 #endif
 #ifdef BENCH_TEXTS
 	use_texts();

@@ -7,10 +7,18 @@
 
 extern const char sizeof_tmd_store[];
 extern const char sizeof_tmd_update[];
+extern const char sizeof_tmd_model[];
 extern const char sizeof_tmd_patch[];
 extern const char sizeof_tmd_fingerprint[];
 
 const char sizeof_tmd_store[sizeof(struct tmd_store)] = {1};
 const char sizeof_tmd_update[sizeof(struct tmd_update)] = {1};
+const char sizeof_tmd_model[sizeof(struct tmd_model)] = {1};
 const char sizeof_tmd_patch[sizeof(struct tmd_patch)] = {1};
 const char sizeof_tmd_fingerprint[sizeof(struct tmd_fingerprint)] = {1};
+
+#if TMD_STAGING
+extern const char sizeof_tmd_staging[];
+
+const char sizeof_tmd_staging[sizeof(struct tmd_staging)] = {1};
+#endif

@@ -164,7 +164,10 @@ def _read_relocations(graph: CallGraph, text: str, callgraph: str) -> None:
 _DISASSEMBLED = re.compile(r"^\s*([0-9a-f]+):\t[^\t]*\t([\w.]+)(?:\t(.*))?$")
 _COMMENT = re.compile(r"\s*(?:@|;|#\s).*$")
 _DESTINATION = re.compile(r"(?:^|[\s,])([0-9a-f]+) <[^>]+>$")
-_INDIRECT_JUMP = re.compile(r"(?:blx|bx|jr|jalr)\s+(?!lr\b|ra\b)|(?:ldr|mov|add)\s+pc,")
+# Not what goes back to the caller: to the link register, or to where the stack has kept it.
+_INDIRECT_JUMP = re.compile(
+    r"(?:blx|bx|jr|jalr)\s+(?!lr\b|ra\b)|(?:ldr|mov|add)\s+pc,(?!\s*\[sp\], #\d+$)"
+)
 _PUSH = re.compile(r"(v?)(?:push\s+|stm(?:db|fd)\s+sp!,\s*)\{([^}]*)\}$")
 _STORE_BELOW = re.compile(r"\w+\s.*\[sp, #-(\d+)\]!$")
 _STEP = re.compile(r"(add|addi|sub|subw)\s+sp,\s*(?:sp,\s*)?#?(-?\d+)$")

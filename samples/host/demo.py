@@ -2,7 +2,8 @@
 
 For each pair of models: generate the contract and headers for the base, compile a firmware with
 them, put the base into a fresh simulated flash, make the patch, send it a few bytes at a time, and
-run the model out of the flash before and after. Then three updates that must be refused.
+run the model out of the flash before and after. The new one is on trial until it has run, and is
+then confirmed. Then three updates that must be refused.
 
 Every number that is printed was measured in this run.
 """
@@ -162,6 +163,17 @@ class Firmware:
     def model(self) -> bytes:
         return must(self.program, "model", self.flash)
 
+    def start(self) -> tuple[bytes, str]:
+        """Open the model: its bytes, and what the device says of its trial."""
+        done = run(self.program, "model", self.flash)
+        if done.returncode != 0:
+            sys.exit(done.stderr.decode())
+        return done.stdout, done.stderr.decode().strip()
+
+    def on_trial(self) -> bool:
+        with self.device() as device:
+            return device.info.trial
+
     def send(self, patch: Path) -> subprocess.CompletedProcess[bytes]:
         return run(self.program, "update", self.flash, stdin=patch.read_bytes())
 
@@ -225,8 +237,14 @@ def update(pair: Pair, firmware: Firmware, runtime: Runtime, work: Path) -> Upda
     if sent.returncode != 0:
         sys.exit(f"{pair.name}: {sent.stderr.decode()}")
     CONSOLE.print(f"  {pair.name}: {sent.stdout.decode().strip()}")
-    if firmware.model() != target:
-        sys.exit(f"{pair.name}: the device's model is not the target")
+    model, trial = firmware.start()
+    if model != target or not firmware.on_trial():
+        sys.exit(f"{pair.name}: the device's model is not the target, on trial")
+    after = pair.measure(model, runtime, folder)
+    must(firmware.program, "confirm", firmware.flash)
+    if firmware.on_trial() or firmware.model() != target:
+        sys.exit(f"{pair.name}: the target is not confirmed")
+    CONSOLE.print(f"  {pair.name}: {trial}: {after}; confirmed")
     counts = firmware.counts()
     return Updated(
         pair,
@@ -234,7 +252,7 @@ def update(pair: Pair, firmware: Firmware, runtime: Runtime, work: Path) -> Upda
         target,
         patch.read_bytes(),
         before,
-        pair.measure(firmware.model(), runtime, folder),
+        after,
         counts.erases - counts_before.erases,
         counts.bytes_written - counts_before.bytes_written,
         seconds,
@@ -263,7 +281,7 @@ def print_updates(updates: list[Updated]) -> None:
             f"{len(u.target):,}",
             f"{len(u.patch):,}",
             f"{len(u.patch) / len(u.target):.1%}",
-            f"{u.erases} erases, {u.bytes_written:,} bytes written",
+            f"{u.erases} erase{'' if u.erases == 1 else 's'}, {u.bytes_written:,} bytes written",
             u.before,
             u.after,
         )

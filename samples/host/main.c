@@ -7,7 +7,10 @@
  *
  *	host_firmware make FLASH              a new device, as the factory ships it
  *	host_firmware update FLASH < PATCH    receive a patch
- *	host_firmware model FLASH > MODEL     what the application would give to its interpreter
+ *	host_firmware model FLASH > MODEL     open the model: what goes to the interpreter
+ *	host_firmware confirm FLASH           the model on trial works: keep it
+ *
+ * From one command to the next the device stays on.
  */
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +23,11 @@
 
 /* As a radio would deliver them. */
 #define PACKET_BYTES 20
+
+static const struct tmd_sim_options options = {
+	.trial_starts = 3,      /* a new model is started that often, then it has to be confirmed */
+	.progress_bytes = 4096, /* a power cut costs an update no more than that */
+};
 
 static int report(const char *what, int status)
 {
@@ -35,7 +43,7 @@ static int make(struct tmd_sim_device *device)
 		"host", "", {{tmd_contract.erase_bytes, 1}}, 1, tmd_contract.write_bytes, 0xFF,
 		TMD_SIM_WRITE_ONCE,
 	};
-	int err = tmd_sim_device_init(device, &geometry, &tmd_contract, TMD_MODEL_APP);
+	int err = tmd_sim_device_init(device, &geometry, &tmd_contract, TMD_MODEL_APP, &options);
 
 	if (err == TMD_OK) {
 		err = tmd_sim_device_factory(device, tmd_model_app, TMD_MODEL_APP_BYTES);
@@ -67,18 +75,32 @@ static int receive(struct tmd_sim_device *device)
 	return err;
 }
 
+/*
+ * What an application does before and after it runs a model. That the model on trial is started is in
+ * flash before tmd_store_open returns.
+ */
 static int write_model(struct tmd_sim_device *device)
 {
-	const void *model = tmd_store_map(&device->store);
+	struct tmd_model model;
+	struct tmd_store_info info;
+	int err = tmd_store_open(&device->store, &model);
 
-	if (model == NULL || fwrite(model, 1, device->store.active.bytes, stdout) !=
-				     device->store.active.bytes) {
-		return TMD_ERR_FLASH_READ;
+	if (err != TMD_OK) {
+		return err;
 	}
-	return TMD_OK;
+	tmd_store_get_info(&device->store, &info);
+	if (info.trial) {
+		(void)fprintf(stderr, "on trial, start %u of %u\n", (unsigned int)info.starts,
+			      (unsigned int)options.trial_starts);
+	}
+	if (model.at == NULL || fwrite(model.at, 1, model.bytes, stdout) != model.bytes) {
+		err = TMD_ERR_FLASH_READ;
+	}
+	tmd_store_close(&device->store, &model);
+	return err;
 }
 
-/* Run one command. `*changes` tells whether the flash has to be kept afterwards. */
+/* Run one command. `*changes` tells whether the device has to be kept afterwards. */
 static int run(const char *command, const char *path, struct tmd_sim_device *device, bool *changes)
 {
 	int err;
@@ -93,12 +115,27 @@ static int run(const char *command, const char *path, struct tmd_sim_device *dev
 		return TMD_ERR_NO_MODEL;
 	}
 	*changes = true;
-	err = tmd_sim_device_boot(device, 0xA5);
-	if (err == TMD_OK && strcmp(command, "update") == 0) {
+	err = tmd_sim_device_is_on(device) ? TMD_OK : tmd_sim_device_boot(device, 1);
+	if (err != TMD_OK) {
+		return err;
+	}
+	if (strcmp(command, "update") == 0) {
 		return receive(device);
 	}
-	*changes = false;
-	return err != TMD_OK ? err : write_model(device);
+	return strcmp(command, "confirm") == 0 ? tmd_store_confirm(&device->store)
+					       : write_model(device);
+}
+
+static bool is_command(const char *command)
+{
+	static const char *const commands[] = {"make", "update", "model", "confirm"};
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(command, commands[i]) == 0) {
+			return true;
+		}
+	}
+	return false;
 }
 
 int main(int argc, char **argv)
@@ -108,9 +145,8 @@ int main(int argc, char **argv)
 	bool changes = false;
 	int err;
 
-	if (strcmp(command, "make") != 0 && strcmp(command, "update") != 0 &&
-	    strcmp(command, "model") != 0) {
-		(void)fprintf(stderr, "usage: %s make|update|model FLASH\n", argv[0]);
+	if (!is_command(command)) {
+		(void)fprintf(stderr, "usage: %s make|update|model|confirm FLASH\n", argv[0]);
 		return 2;
 	}
 	err = run(command, argv[2], &device, &changes);

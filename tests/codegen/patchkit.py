@@ -33,6 +33,8 @@ CHUNK_BYTES = 8
 NONE, CRC32, SHA256, CMAC = 0, 1, 2, 3
 RAW, RLE = 0, 1
 REQ_ARENA_BYTES, TFLM_ABI, OPSET_HASH, IO_HASH = 1, 2, 3, 4
+MODEL_VERSION, VERSION_FLOOR, SELF_TEST = 5, 6, 7
+GUARDED = {REQ_ARENA_BYTES, TFLM_ABI, OPSET_HASH, IO_HASH}  # the tags that guardrails need
 ACCEPT_UNGUARDED, ACCEPT_NO_DIGEST = 1, 2
 META_MAX = 1024
 
@@ -54,7 +56,7 @@ CHUNK_FIELDS = {
     "encoding": (6, 1),
     "has_crc": (7, 1),
 }
-TLV_VALUE = {REQ_ARENA_BYTES: "<I", TFLM_ABI: "<H", OPSET_HASH: "<I", IO_HASH: "<I"}
+TLV_VALUE = {tag: "<H" if tag == TFLM_ABI else "<I" for tag in range(1, 8)}
 
 
 def digest(kind: int, model: bytes) -> bytes:
@@ -347,10 +349,15 @@ def _random_guardrails(
         tlv(rng.randint(0x80, 0xFF), rng.randbytes(rng.choice((0, 1, 4, 255))))
         for _ in range(rng.choice((0, 0, 1, 3)))
     ]
-    tlvs = [known_tlv(tag, needs[tag]) for tag in present] + vendor
+    version = rng.choice((0, 0, 1, 0x01020003, 0xFFFFFFFF))
+    versions = [known_tlv(MODEL_VERSION, version)] if version or rng.randrange(4) == 0 else []
+    if rng.randrange(4) == 0:
+        versions.append(known_tlv(VERSION_FLOOR, rng.randint(0, version)))
+    tlvs = [known_tlv(tag, needs[tag]) for tag in present] + versions + vendor
     if rng.randrange(16) == 0:
         tlvs = []
         present = []
+        version = 0
     rng.shuffle(tlvs)
     flags = ACCEPT_UNGUARDED if len(present) < len(needs) or rng.randrange(4) == 0 else 0
     if kind == NONE or rng.randrange(4) == 0:
@@ -365,13 +372,15 @@ def _random_guardrails(
         opset_hash=needs[OPSET_HASH],
         io_hash=needs[IO_HASH],
         slot_bytes=rng.choice((target_bytes, target_bytes + 1, 8192)),
+        lowest_version=rng.choice((0, version, version // 2)),
     )
     return tuple(tlvs), accepts
 
 
 def _refused(rng: random.Random, base: bytes, patch: bytes, accepts: Accepts) -> Case:
     """The same patch where it must not be taken."""
-    tags = {one[0] for one in take_apart(patch).tlvs}
+    tlvs = {one[0]: one for one in take_apart(patch).tlvs}
+    tags = set(tlvs)
     target_bytes = get_number(patch, HEADER_FIELDS["target_bytes"])
     other_length = base + b"\0"
     refusals = [
@@ -386,7 +395,16 @@ def _refused(rng: random.Random, base: bytes, patch: bytes, accepts: Accepts) ->
     else:
         less = replace(accepts, flags=accepts.flags & ~ACCEPT_NO_DIGEST)
         refusals.append(Case(base, patch, less, None))
-    if not tags >= set(TLV_VALUE):
+    version = struct.unpack("<I", tlvs[MODEL_VERSION][2:])[0] if MODEL_VERSION in tags else 0
+    if version < 0xFFFFFFFF:
+        newer = replace(accepts, lowest_version=rng.randint(version + 1, 0xFFFFFFFF))
+        refusals.append(Case(base, patch, newer, None))
+    # Where a target has no room for test vectors, and where the device does not run them.
+    for at in (rng.choice((0, target_bytes, 0xFFFFFFFF)), rng.randint(0, target_bytes)):
+        vectors = with_tlv(patch, known_tlv(SELF_TEST, at))
+        if vectors is not None:
+            refusals.append(Case(base, vectors, accepts, None))
+    if not tags >= GUARDED:
         less = replace(accepts, flags=accepts.flags & ~ACCEPT_UNGUARDED)
         refusals.append(Case(base, patch, less, None))
     if IO_HASH in tags:
@@ -405,6 +423,15 @@ def _refused(rng: random.Random, base: bytes, patch: bytes, accepts: Accepts) ->
         if need:
             refusals.append(Case(base, patch, replace(accepts, arena_bytes=need - 1), None))
     return rng.choice(refusals)
+
+
+def with_tlv(patch: bytes, added: bytes) -> bytes | None:
+    """The patch with one TLV more, or None if it has no room for it."""
+    pieces = take_apart(patch)
+    pieces.tlvs.append(added)
+    meta_bytes = sum(map(len, pieces.tlvs))
+    pieces.header = set_number(pieces.header, HEADER_FIELDS["meta_bytes"], meta_bytes)
+    return pieces.join() if meta_bytes <= META_MAX else None
 
 
 # ---------------------------------------------------------------- broken and hostile senders
@@ -522,7 +549,7 @@ def _tlv_repeated(rng: random.Random, pieces: Pieces) -> None:
 
 
 def _tlv_added(rng: random.Random, pieces: Pieces) -> None:
-    tag = rng.choice((0, 1, 2, 3, 4, 5, 0x7F, 0x80, 0xFF))
+    tag = rng.choice((*range(9), 0x7F, 0x80, 0xFF))
     added = tlv(tag, rng.randbytes(rng.choice((0, 1, 2, 3, 4, 5, 255))))
     pieces.tlvs.insert(rng.randrange(len(pieces.tlvs) + 1), added)
 
@@ -539,7 +566,7 @@ def _tlv_many(rng: random.Random, pieces: Pieces) -> None:
 def _tlv_tag(rng: random.Random, pieces: Pieces) -> None:
     if pieces.tlvs:
         index = rng.randrange(len(pieces.tlvs))
-        tag = rng.choice((0, 1, 2, 3, 4, 5, 0x7F, 0x80, 0xFF))
+        tag = rng.choice((*range(9), 0x7F, 0x80, 0xFF))
         pieces.tlvs[index] = set_bytes(pieces.tlvs[index], 0, bytes((tag,)))
 
 
@@ -1112,10 +1139,58 @@ _HOSTILE_HEADER = [
     ),
 ]
 
+_NEWER = replace(ACCEPTS, lowest_version=0x01020003)
+
+
+def _with_more(tag: int, value: int) -> Change:
+    return _with(tlvs=(*TLVS, known_tlv(tag, value)))
+
+
+_VERSIONS_AND_VECTORS = [
+    _fault("no_version_where_one_is_asked_for", Status.VERSION, lambda p: p, _NEWER),
+    _fault("version_one_too_low", Status.VERSION, _with_more(MODEL_VERSION, 0x01020002), _NEWER),
+    _fault("version_as_low_as_may_be", Status.OK, _with_more(MODEL_VERSION, 0x01020003), _NEWER),
+    _fault(
+        "version_beyond_signed_numbers", Status.OK, _with_more(MODEL_VERSION, 2**32 - 1), _NEWER
+    ),
+    _fault(
+        "version_floor_is_for_later",
+        Status.OK,
+        _with(tlvs=(*TLVS, known_tlv(VERSION_FLOOR, 7), known_tlv(MODEL_VERSION, 7))),
+    ),
+    _fault(
+        "guardrails_are_judged_before_versions",
+        Status.ARENA,
+        _with_tlv(REQ_ARENA_BYTES, 16385),
+        _NEWER,
+    ),
+    _fault("versions_are_judged_before_vectors", Status.VERSION, _with_more(SELF_TEST, 0), _NEWER),
+    _fault("vectors_instead_of_a_model", Status.METADATA, _with_more(SELF_TEST, 0)),
+    _fault(
+        "vectors_at_the_end",
+        Status.METADATA,
+        lambda p: replace(p, tlvs=(*TLVS, known_tlv(SELF_TEST, len(p.target)))),
+    ),
+    _fault("vectors_far_beyond", Status.METADATA, _with_more(SELF_TEST, 2**32 - 1)),
+    *(
+        _fault(
+            f"vectors_that_nobody_runs_{name}",
+            Status.SELF_TEST,
+            lambda p, at=at: replace(p, tlvs=(*TLVS, known_tlv(SELF_TEST, at % len(p.target)))),
+        )
+        for name, at in (("at_1", 1), ("at_the_last_byte", -1))
+    ),
+    _fault(
+        "vectors_are_judged_before_the_base",
+        Status.SELF_TEST,
+        lambda p: replace(p, base=_inverted(p.base), tlvs=(*TLVS, known_tlv(SELF_TEST, 16))),
+    ),
+]
+
 _HOSTILE_METADATA = [
     *(
         _fault(f"injected_tlv_{tag:#04x}", Status.METADATA, _with(tlvs=(*TLVS, tlv(tag, bytes(4)))))
-        for tag in (0x00, 0x05, 0x7F)
+        for tag in (0x00, 0x08, 0x7F)
     ),
     *(
         _fault(f"repeated_tlv_{one[0]:#04x}", Status.METADATA, _with(tlvs=(*TLVS, one)))
@@ -1131,7 +1206,15 @@ _HOSTILE_METADATA = [
         _fault(
             f"tlv_{tag:#04x}_of_{size}_bytes", Status.METADATA, _with(tlvs=(tlv(tag, bytes(size)),))
         )
-        for tag, sizes in ((1, (0, 3, 5)), (2, (0, 1, 4)), (3, (2, 8)), (4, (2, 8)))
+        for tag, sizes in (
+            (1, (0, 3, 5)),
+            (2, (0, 1, 4)),
+            (3, (2, 8)),
+            (4, (2, 8)),
+            (5, (3, 5)),
+            (6, (0, 8)),
+            (7, (2, 5)),
+        )
         for size in sizes
     ),
     _fault(
@@ -1152,7 +1235,7 @@ _HOSTILE_METADATA = [
     _fault(
         "unknown_tlv_is_judged_at_its_length",
         Status.METADATA,
-        _with(tlvs=(b"\x05\x04",), chunks=(), meta_bytes=6),
+        _with(tlvs=(b"\x08\x04",), chunks=(), meta_bytes=6),
     ),
     _fault("one_byte_left_over", Status.METADATA, _with(tlvs=(*TLVS, b"\x80"))),
     _fault(
@@ -1426,6 +1509,7 @@ NAMED_FAULTS: list[NamedFault] = [
     *_FIRST_TINYMLDELTA,
     *_WRONG_DEVICE,
     *_HOSTILE_HEADER,
+    *_VERSIONS_AND_VECTORS,
     *_HOSTILE_METADATA,
     *_HOSTILE_CHUNKS,
     *_CUT_OFF,

@@ -96,7 +96,7 @@ def _head_faults() -> list[Fault]:
         Fault("too much metadata", _pack(meta=write_number(META_MAX + 1)), Status.METADATA),
         Fault("one byte of metadata", _pack(tlvs=b"\x80"), Status.METADATA),
         Fault("a TLV that ends behind", _pack(tlvs=_TLVS[:-1]), Status.METADATA),
-        Fault("a TLV of an unknown kind", _pack(tlvs=_TLVS + b"\x05\0"), Status.METADATA),
+        Fault("a TLV of an unknown kind", _pack(tlvs=_TLVS + b"\x08\0"), Status.METADATA),
         Fault("a TLV of kind 0", _pack(tlvs=_TLVS + b"\0\0"), Status.METADATA),
         Fault("a TLV that stands twice", _pack(tlvs=_TLVS + _TLVS[:6]), Status.METADATA),
         Fault("a TLV of another length", _pack(tlvs=b"\x01\x03abc" + _TLVS[6:]), Status.METADATA),
@@ -130,6 +130,22 @@ def _contract_faults() -> list[Fault]:
     return faults
 
 
+def _version_faults() -> list[Fault]:
+    """Format 2 judges versions and test vectors as format 1 does."""
+    newer = replace(ACCEPTS, lowest_version=3)
+
+    def patch(**more: int) -> bytes:
+        return _pack(tlvs=write_metadata(replace(METADATA, **more)))
+
+    return [
+        Fault("no version", GOOD, Status.VERSION, newer),
+        Fault("a low version", patch(model_version=2), Status.VERSION, newer),
+        Fault("vectors at 0", patch(self_test=0), Status.METADATA),
+        Fault("vectors at the end", patch(self_test=len(TARGET)), Status.METADATA),
+        Fault("vectors that nobody runs", patch(self_test=16), Status.SELF_TEST),
+    ]
+
+
 def _body_faults() -> list[Fault]:
     return [
         Fault("some bytes behind the body", GOOD + b"behind", Status.TRAILING),
@@ -148,4 +164,10 @@ def _cut_off() -> list[Fault]:
     ]
 
 
-NAMED_FAULTS_2 = [*_head_faults(), *_contract_faults(), *_body_faults(), *_cut_off()]
+NAMED_FAULTS_2 = [
+    *_head_faults(),
+    *_contract_faults(),
+    *_version_faults(),
+    *_body_faults(),
+    *_cut_off(),
+]

@@ -32,7 +32,11 @@ def test_the_first_look_prints_what_the_readme_shows(root: Path, tmp_path: Path)
     (shown,) = [block for block in blocks(readme, "") if block.startswith("PASS")]
     assert shown in done.stdout
     assert "the power failed during the update" in done.stderr
-    assert done.stdout.rstrip().count("slot 1, 6,432 bytes") == 1
+    # After the update, the start, the confirmation, and once more for whoever asks.
+    states = re.findall(r"│ state +│ (\w+)", done.stdout)
+    assert done.stdout.count("slot 1, 6,432 bytes") == 4
+    assert states[-4:] == ["on", "on", "confirmed", "confirmed"]
+    assert re.search(r"sent [1-9]\d* of 1,3\d\d bytes, from byte [1-9]", done.stdout)
 
 
 def test_its_c_compiles_against_the_generated_header(root: Path, tmp_path: Path) -> None:
@@ -54,7 +58,7 @@ def test_its_c_compiles_against_the_generated_header(root: Path, tmp_path: Path)
     )
     program = f"{top}const void *use(const void *piece, size_t n);\n"
     program += f"const void *use(const void *piece, size_t n) {{\nint err = {body}\n"
-    program += "return err == TMD_OK ? model : 0; }\n"
+    program += "return err == TMD_OK ? model.at : 0; }\n"
     source = tmp_path / "readme.c"
     source.write_text(program)
     subprocess.run(

@@ -104,6 +104,11 @@ void put_u32(uint8_t *at, uint32_t value)
 	put_u16(&at[2], value >> 16);
 }
 
+uint32_t get_u32(const uint8_t *at)
+{
+	return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
 static uint8_t *grow(struct bytes *patch, uint32_t n)
 {
 	patch->at = must(realloc(patch->at, patch->n + n));
@@ -289,15 +294,6 @@ static bool is_dead(const struct bench *b)
 	return b->fault == BENCH_FAULT_DONE_LAST && b->device.sim.counts.operations >= b->fault_at;
 }
 
-static int front_write(void *ctx, uint32_t offset, const void *buf, uint32_t bytes)
-{
-	struct bench *b = ctx;
-
-	return is_dead(b) ? 7
-			  : front_result(b, b->device.sim.flash.write(&b->device.sim, offset, buf,
-								      bytes));
-}
-
 static uint32_t unit_number(const struct tmd_flash *flash, uint32_t offset)
 {
 	uint32_t start = 0;
@@ -315,6 +311,19 @@ static uint32_t unit_number(const struct tmd_flash *flash, uint32_t offset)
 	return units;
 }
 
+static int front_write(void *ctx, uint32_t offset, const void *buf, uint32_t bytes)
+{
+	struct bench *b = ctx;
+	const uint32_t unit = unit_number(&b->flash, offset);
+
+	if (b->device.sim.powered && unit < b->units_n && !is_dead(b)) {
+		b->written[unit]++;
+	}
+	return is_dead(b) ? 7
+			  : front_result(b, b->device.sim.flash.write(&b->device.sim, offset, buf,
+								      bytes));
+}
+
 static int front_erase(void *ctx, uint32_t offset, uint32_t bytes)
 {
 	struct bench *b = ctx;
@@ -324,7 +333,7 @@ static int front_erase(void *ctx, uint32_t offset, uint32_t bytes)
 	if (is_dead(b)) {
 		return 7;
 	}
-	if (unit < b->units_n && b->erased[unit] < UINT8_MAX) {
+	if (b->device.sim.powered && unit < b->units_n && b->erased[unit] < UINT8_MAX) {
 		b->erased[unit]++;
 	}
 	err = b->device.sim.flash.erase(&b->device.sim, offset, bytes);
@@ -338,7 +347,7 @@ static const void *front_map(void *ctx, uint32_t offset, uint32_t bytes)
 {
 	struct bench *b = ctx;
 
-	return b->device.sim.flash.map(&b->device.sim, offset, bytes);
+	return b->is_unmapped ? NULL : b->device.sim.flash.map(&b->device.sim, offset, bytes);
 }
 
 /* ---- the device ---- */
@@ -361,10 +370,16 @@ static void put_port_in_front(struct bench *b)
 	config->slot[0].flash = &b->flash;
 	config->slot[1].flash = &b->flash;
 	config->records.flash = &b->flash;
+	if (config->staging.flash != NULL) {
+		config->staging.flash = &b->flash;
+	}
 }
 
+const struct tmd_sim_options bench_plain = {.progress_bytes = 4096};
+
 void bench_init_config(struct bench *b, const struct tmd_sim_geometry *geometry,
-		       uint32_t slot_bytes, const struct bytes *base, enum bench_place place)
+		       uint32_t slot_bytes, const struct bytes *base, enum bench_place place,
+		       const struct tmd_sim_options *options)
 {
 	uint32_t largest = 0;
 
@@ -376,6 +391,7 @@ void bench_init_config(struct bench *b, const struct tmd_sim_geometry *geometry,
 	}
 	b->model = (struct tmd_model_contract){
 		.name = "bench",
+		.id = tmd_crc32(0, (const uint8_t *)"bench", 5),
 		.arena_bytes = BENCH_ARENA,
 		.opset_hash = BENCH_OPSET,
 		.io_hash = BENCH_IO,
@@ -394,11 +410,12 @@ void bench_init_config(struct bench *b, const struct tmd_sim_geometry *geometry,
 		.models_n = 1,
 		.models = &b->model,
 	};
-	must_be(tmd_sim_device_init(&b->device, geometry, &b->contract, 0) == TMD_OK,
+	must_be(tmd_sim_device_init(&b->device, geometry, &b->contract, 0, options) == TMD_OK,
 		"no such device");
 	put_port_in_front(b);
 	b->units_n = unit_number(&b->flash, b->device.sim.size);
-	b->erased = must(calloc(b->units_n, 1));
+	b->erased = must(calloc(b->units_n, sizeof(*b->erased)));
+	b->written = must(calloc(b->units_n, sizeof(*b->written)));
 	b->bytes = must(malloc(b->device.sim.size));
 	b->state = must(malloc(states_n(b)));
 	if (place == BENCH_COMPILED_IN) {
@@ -410,19 +427,46 @@ void bench_init_config(struct bench *b, const struct tmd_sim_geometry *geometry,
 	bench_mark(b);
 }
 
-static void record_base(struct bench *b, const struct bytes *base)
+void bench_seal_record(uint8_t record[REC_BYTES])
 {
-	struct tmd_active active = {.bytes = base->n, .slot = 0};
+	const uint32_t id = tmd_crc32(0, (const uint8_t *)"bench", 5);
 
-	put_digest(active.sha256, base, 2);
-	must_be(bench_boot(b) == TMD_ERR_NO_MODEL, "the base is there without a record");
-	must_be(tmd_records_append(&b->device.store, &active) == TMD_OK, "no record was written");
+	put_u32(&record[REC_CRC], tmd_crc32(id, record, REC_CRC));
 }
 
-void bench_init(struct bench *b, const struct tmd_sim_geometry *geometry, uint32_t slot_bytes,
-		const struct bytes *base, enum bench_place place)
+void bench_put_entry(uint8_t entry[SLOT_BYTES_N], const struct bytes *model)
 {
-	bench_init_config(b, geometry, slot_bytes, base, place);
+	uint8_t sha256[32];
+
+	put_digest(sha256, model, 2);
+	memset(entry, 0, SLOT_BYTES_N);
+	put_u32(&entry[SLOT_TOTAL], model->n);
+	memcpy(&entry[SLOT_SHA256], sha256, 16);
+	put_u32(&entry[SLOT_ARENA], BENCH_ARENA);
+	put_u32(&entry[SLOT_ABI], BENCH_ABI);
+	put_u32(&entry[SLOT_OPSET], BENCH_OPSET);
+	put_u32(&entry[SLOT_IO], BENCH_IO);
+	put_u32(&entry[SLOT_MODEL], model->n);
+	entry[SLOT_PRESENT] = 0x0F;
+	entry[SLOT_STATE] = 3; /* complete */
+}
+
+static void record_base(struct bench *b, const struct bytes *base)
+{
+	uint8_t *draft;
+
+	must_be(bench_boot(b) == TMD_ERR_NO_MODEL, "the base is there without a record");
+	draft = tmd_records_draft(&b->device.store);
+	draft[REC_ACTIVE] = 0;
+	bench_put_entry(&draft[REC_SLOT0], base);
+	must_be(tmd_records_append(&b->device.store) == TMD_OK, "no record was written");
+}
+
+void bench_init_with(struct bench *b, const struct tmd_sim_geometry *geometry, uint32_t slot_bytes,
+		     const struct bytes *base, enum bench_place place,
+		     const struct tmd_sim_options *options)
+{
+	bench_init_config(b, geometry, slot_bytes, base, place, options);
 	if (place == BENCH_RECORDED) {
 		record_base(b, base);
 	}
@@ -430,10 +474,17 @@ void bench_init(struct bench *b, const struct tmd_sim_geometry *geometry, uint32
 	bench_mark(b);
 }
 
+void bench_init(struct bench *b, const struct tmd_sim_geometry *geometry, uint32_t slot_bytes,
+		const struct bytes *base, enum bench_place place)
+{
+	bench_init_with(b, geometry, slot_bytes, base, place, &bench_plain);
+}
+
 void bench_free(struct bench *b)
 {
 	tmd_sim_device_free(&b->device);
 	free(b->erased);
+	free(b->written);
 	free(b->bytes);
 	free(b->state);
 	memset(b, 0, sizeof(*b));
@@ -443,7 +494,8 @@ void bench_mark(struct bench *b)
 {
 	memcpy(b->bytes, b->device.sim.bytes, b->device.sim.size);
 	memcpy(b->state, b->device.sim.state, states_n(b));
-	memset(b->erased, 0, b->units_n);
+	memset(b->erased, 0, b->units_n * sizeof(*b->erased));
+	memset(b->written, 0, b->units_n * sizeof(*b->written));
 	b->erase_went_wrong = false;
 	b->counts = b->device.sim.counts;
 	b->random = b->device.sim.random;
@@ -455,7 +507,8 @@ void bench_rewind(struct bench *b)
 
 	memcpy(sim->bytes, b->bytes, sim->size);
 	memcpy(sim->state, b->state, states_n(b));
-	memset(b->erased, 0, b->units_n);
+	memset(b->erased, 0, b->units_n * sizeof(*b->erased));
+	memset(b->written, 0, b->units_n * sizeof(*b->written));
 	b->erase_went_wrong = false;
 	sim->counts = b->counts;
 	sim->random = b->random;
@@ -482,10 +535,8 @@ bool bench_region_is_unchanged(const struct bench *b, const struct tmd_region *r
 
 int bench_boot(struct bench *b)
 {
-	static const uint8_t garbage[] = {0x00, 0xFF, 0xA5, 0x01};
-
 	b->fault = BENCH_FAULT_NONE;
-	return tmd_sim_device_boot(&b->device, garbage[b->device.sim.counts.reads % 4u]);
+	return tmd_sim_device_boot(&b->device, b->device.sim.counts.reads);
 }
 
 bool bench_holds(struct bench *b, const struct bytes *model)
@@ -518,22 +569,75 @@ int bench_send(struct bench *b, const struct bytes *patch, uint32_t piece)
 			   : tmd_sim_device_stream(&b->device, patch->at, patch->n, piece);
 }
 
+bool bench_is_firm(const struct bench *b)
+{
+	const struct tmd_active *active = &b->device.store.active;
+
+	return active->slot > 1u ||
+	       !tmd_sim_is_weak(&b->device.sim, b->device.config.slot[active->slot].offset,
+				active->bytes);
+}
+
+void bench_cut(struct bench *b, uint64_t shape, uint64_t operation)
+{
+	b->device.sim.cut = (uint8_t)(shape % TMD_SIM_CUTS_N);
+	b->device.sim.cut_at = b->device.sim.counts.operations + operation;
+}
+
+int bench_record_again(struct bench *b)
+{
+	(void)tmd_records_draft(&b->device.store);
+	return tmd_records_append(&b->device.store);
+}
+
+int bench_recorded_state(const struct bench *b, uint32_t slot)
+{
+	static struct tmd_store store;
+
+	memset(&store, 0, sizeof(store));
+	store.config = &b->device.config;
+	tmd_records_load(&store);
+	return store.newest == UINT32_MAX
+		       ? -1
+		       : store.record[REC_SLOT0 + SLOT_BYTES_N * slot + SLOT_STATE];
+}
+
+uint32_t bench_stride(const struct bench *b)
+{
+	const uint32_t unit = b->flash.write_bytes;
+
+	return (REC_BYTES + unit - 1u) / unit * unit;
+}
+
 void bench_fill_records(struct bench *b)
 {
 	const struct tmd_region *records = &b->device.config.records;
-	const struct tmd_active active = b->device.store.active;
-	const uint32_t unit = b->flash.write_bytes;
-	const uint32_t stride = (48u + unit - 1u) / unit * unit;
 	uint32_t end; /* of the erase unit with the newest record */
 
 	do {
-		must_be(tmd_records_append(&b->device.store, &active) == TMD_OK, "no record");
+		must_be(bench_record_again(b) == TMD_OK, "no record");
 		end = 0;
 		while (end <= b->device.store.newest) {
 			end += unit_at(records, end);
 		}
-	} while (b->device.store.newest + 2u * stride <= end);
+	} while (b->device.store.newest + 2u * bench_stride(b) <= end);
 	bench_mark(b);
+}
+
+uint32_t bench_unit(const struct bench *b, const struct tmd_region *region, uint32_t offset)
+{
+	return unit_number(&b->flash, region->offset + offset);
+}
+
+uint32_t bench_erases_of(const struct bench *b, const struct tmd_region *region)
+{
+	uint32_t erases = 0;
+
+	for (uint32_t unit = bench_unit(b, region, 0); unit < bench_unit(b, region, region->bytes);
+	     unit++) {
+		erases += b->erased[unit];
+	}
+	return erases;
 }
 
 uint64_t bench_operations(const struct bench *b)

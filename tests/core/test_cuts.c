@@ -35,17 +35,12 @@ static bool boots(void)
 	EXPECT_STATUS(bench_boot(&b), TMD_OK);
 	EXPECT_EQ(b.device.sim.counts.illegal, 0);
 	EXPECT_EQ(b.device.sim.counts.rewrites, 0);
+	EXPECT(bench_is_firm(&b));
 	if (bench_holds(&b, &target)) {
 		return true;
 	}
 	EXPECT(bench_holds(&b, &base));
 	return false;
-}
-
-static void cut(uint64_t shape, uint64_t operation)
-{
-	b.device.sim.cut = (uint8_t)(shape % TMD_SIM_CUTS_N);
-	b.device.sim.cut_at = b.device.sim.counts.operations + operation;
 }
 
 /* Operations of an update that is not cut. */
@@ -59,10 +54,10 @@ static uint64_t operations_of(uint32_t piece)
 
 static const struct tmd_sim_geometry small[] = {
 	{"once16", "", {{128, 1}}, 1, 16, 0xFF, TMD_SIM_WRITE_ONCE},
-	{"words", "", {{64, 1}}, 1, 4, 0xFF, 0},
+	{"words", "", {{128, 1}}, 1, 4, 0xFF, 0},
 	{"ram", "", {{128, 1}}, 1, 1, 0xFF, TMD_FLASH_NO_ERASE},
 	{"zeros", "", {{128, 1}}, 1, 8, 0x00, TMD_SIM_WRITE_ONCE},
-	{"unequal", "", {{64, 2}, {256, 1}}, 2, 16, 0xFF, TMD_SIM_WRITE_ONCE},
+	{"unequal", "", {{128, 2}, {256, 1}}, 2, 16, 0xFF, TMD_SIM_WRITE_ONCE},
 };
 #define SMALL_N (sizeof(small) / sizeof(small[0]))
 
@@ -90,12 +85,12 @@ static void test_a_second_cut_during_the_recovery(void)
 				bench_rewind(&b);
 				EXPECT_STATUS(bench_boot(&b), TMD_OK);
 				b.device.sim.random += n;
-				cut(n % 4u, first);
+				bench_cut(&b, n % 4u, first);
 				EXPECT(bench_send(&b, &patch, piece) != TMD_OK);
 				if (boots()) {
 					continue;
 				}
-				cut(n % 8u / 2u, second);
+				bench_cut(&b, n % 8u / 2u, second);
 				if (bench_send(&b, &patch, n % 3u == 0u ? 50u : 0u) == TMD_OK) {
 					EXPECT(bench_holds(&b, &target));
 				}
@@ -128,7 +123,8 @@ static void test_hundreds_of_cuts_at_the_same_operation(void)
 				context("%s, cut %u at operation %u", small[g].name,
 					(unsigned int)n, (unsigned int)at);
 				memset(b.erased, 0, b.units_n);
-				cut(n % TMD_SIM_CUT_AFTER, at); /* never the one that is done */
+				/* Never the cut of an operation that is done. */
+				bench_cut(&b, n % TMD_SIM_CUT_AFTER, at);
 				if (bench_send(&b, &patch, n % 2u == 0u ? 0u : 50u) == TMD_OK) {
 					/* What was there already took fewer operations. */
 					EXPECT(bench_holds(&b, &target));
@@ -193,7 +189,7 @@ static void test_known_flash(void)
 				bench_rewind(&b);
 				EXPECT_STATUS(bench_boot(&b), TMD_OK);
 				b.device.sim.random += n;
-				cut(n, at);
+				bench_cut(&b, n, at);
 				EXPECT(bench_send(&b, &patch, piece) != TMD_OK);
 				if (!boots()) {
 					EXPECT_STATUS(bench_send(&b, &patch, 0), TMD_OK);

@@ -13,6 +13,9 @@ static struct tmd_model_contract model;
 static struct tmd_contract contract;
 static struct bytes base;
 static struct bytes target;
+static const struct tmd_sim_options options = {
+	.staging_bytes = 500, .progress_bytes = 77, .trial_starts = 3,
+};
 static char path[] = "test_device.tmp";
 
 static void set_up(const struct tmd_sim_geometry *geometry)
@@ -25,6 +28,7 @@ static void set_up(const struct tmd_sim_geometry *geometry)
 	patch = patch_make(&base, &target, 2);
 	model = (struct tmd_model_contract){
 		.name = "kept",
+		.id = 77,
 		.arena_bytes = BENCH_ARENA,
 		.opset_hash = BENCH_OPSET,
 		.io_hash = BENCH_IO,
@@ -44,8 +48,9 @@ static void set_up(const struct tmd_sim_geometry *geometry)
 		.models = &model,
 	};
 	context("%s", geometry->name);
-	REQUIRE(tmd_sim_device_init(&device, geometry, &contract, 0) == TMD_OK);
+	REQUIRE(tmd_sim_device_init(&device, geometry, &contract, 0, &options) == TMD_OK);
 	REQUIRE(tmd_sim_device_factory(&device, base.at, base.n) == TMD_OK);
+	REQUIRE(tmd_sim_device_compile_in(&device, base.at, base.n));
 	REQUIRE(tmd_sim_device_boot(&device, 0xA5) == TMD_OK);
 	REQUIRE(tmd_sim_device_stream(&device, patch.at, patch.n, 9) == TMD_OK);
 	device.note = malloc(5);
@@ -96,10 +101,18 @@ static void test_what_was_kept_comes_back(void)
 			EXPECT_EQ(loaded.sim.fault_at, 2000);
 			EXPECT_EQ(loaded.sim.random, device.sim.random);
 			EXPECT_EQ(loaded.note_bytes, 5);
+			EXPECT_EQ(loaded.config.trial_starts, 3);
+			EXPECT_EQ(loaded.config.progress_bytes, 77);
+			EXPECT_EQ(loaded.config.staging.offset, device.config.staging.offset);
+			EXPECT_EQ(loaded.config.staging.bytes, device.config.staging.bytes);
+			EXPECT(loaded.config.staging.bytes >= 500u);
+			EXPECT(loaded.compiled_in != device.compiled_in);
+			EXPECT(loaded.config.compiled_in == loaded.compiled_in);
+			EXPECT_BYTES(loaded.compiled_in, base.at, base.n);
 			loaded.sim.state[3] = device.sim.state[4];
 			EXPECT_STATUS(tmd_sim_device_boot(&loaded, 0x5A), TMD_OK);
 			EXPECT_EQ(loaded.store.active.bytes, target.n);
-			EXPECT_EQ(loaded.store.active.slot, 1);
+			EXPECT_EQ(loaded.store.active.slot, 0);
 			tmd_sim_device_free(&loaded);
 		}
 		tear_down();
@@ -185,6 +198,9 @@ static void test_files_of_others(void)
 	model.slot_bytes = 4000; /* the device of another contract has another size */
 	EXPECT(!tmd_sim_device_load(&loaded, path, &contract, 0));
 	model.slot_bytes = 400;
+	model.model_bytes--; /* that is not the model that was linked into the firmware */
+	EXPECT(!tmd_sim_device_load(&loaded, path, &contract, 0));
+	model.model_bytes++;
 	EXPECT(!tmd_sim_device_load(&loaded, path, &contract, 1)); /* no such model */
 	EXPECT(tmd_sim_device_load(&loaded, path, &contract, 0));
 	tmd_sim_device_free(&loaded);
@@ -194,16 +210,26 @@ static void test_files_of_others(void)
 static void test_devices_that_cannot_be(void)
 {
 	struct tmd_sim_geometry g = tmd_sim_geometries[7];
+	struct tmd_sim_options other = options;
 
 	set_up(&g);
-	EXPECT_STATUS(tmd_sim_device_init(&loaded, &g, &contract, 1), TMD_ERR_GEOMETRY);
+	other.trial_starts = 256;
+	EXPECT_STATUS(tmd_sim_device_init(&loaded, &g, &contract, 0, &other), TMD_ERR_GEOMETRY);
+	other = options;
+	other.staging_bytes = UINT32_MAX;
+	EXPECT_STATUS(tmd_sim_device_init(&loaded, &g, &contract, 0, &other), TMD_ERR_GEOMETRY);
+	EXPECT_STATUS(tmd_sim_device_init(&loaded, &g, &contract, 1, &options),
+		      TMD_ERR_GEOMETRY);
 	model.slot_bytes = TMD_MODEL_MAX;
-	EXPECT_STATUS(tmd_sim_device_init(&loaded, &g, &contract, 0), TMD_ERR_GEOMETRY);
+	EXPECT_STATUS(tmd_sim_device_init(&loaded, &g, &contract, 0, &options),
+		      TMD_ERR_GEOMETRY);
 	model.slot_bytes = UINT32_MAX;
-	EXPECT_STATUS(tmd_sim_device_init(&loaded, &g, &contract, 0), TMD_ERR_GEOMETRY);
+	EXPECT_STATUS(tmd_sim_device_init(&loaded, &g, &contract, 0, &options),
+		      TMD_ERR_GEOMETRY);
 	model.slot_bytes = 400;
 	g.pattern_n = 0;
-	EXPECT_STATUS(tmd_sim_device_init(&loaded, &g, &contract, 0), TMD_ERR_GEOMETRY);
+	EXPECT_STATUS(tmd_sim_device_init(&loaded, &g, &contract, 0, &options),
+		      TMD_ERR_GEOMETRY);
 	EXPECT_STATUS(tmd_sim_device_factory(&device, base.at, 5000), TMD_ERR_SLOT);
 	tear_down();
 }

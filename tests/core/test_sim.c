@@ -293,6 +293,12 @@ static void test_cut_write(void)
 				EXPECT(all_are(72u + done, 56u - done, 0xFF));
 			}
 			break;
+		case TMD_SIM_CUT_SUBSET:
+			for (uint32_t at = 64; at < 128u; at++) {
+				EXPECT(rd(at, 1) != 0);
+			}
+			EXPECT(!tmd_sim_is_weak(&sim, 0, 64) && !tmd_sim_is_weak(&sim, 128, 64));
+			break;
 		case TMD_SIM_CUT_AFTER:
 		case TMD_SIM_CUTS_N:
 			EXPECT_EQ(done, 64);
@@ -336,6 +342,35 @@ static void test_cuts_are_of_many_shapes(void)
 	tmd_sim_free(&sim);
 }
 
+/* The test says how much of the operation is done before the cut. */
+static void test_cuts_at_a_given_part(void)
+{
+	for (uint32_t part = 0; part < 40u; part++) {
+		uint32_t whole = 0;
+
+		context("part %u", (unsigned int)part);
+		make(&nor);
+		sim.cut = TMD_SIM_CUT_PREFIX;
+		sim.cut_at = 1;
+		sim.cut_part = part;
+		EXPECT(wr(0, 0x00, 64) != 0);
+		tmd_sim_power_on(&sim);
+		EXPECT_EQ(sim.cut_part, TMD_SIM_ANY);
+		while (whole < 64u && sim.bytes[whole] == 0x00u) {
+			whole++;
+		}
+		EXPECT_EQ(whole, part % 16u * 4u);
+		REQUIRE(er(0, 64) == 0);
+		REQUIRE(wr(0, 0x5A, 64) == 0);
+		sim.cut_at = sim.counts.operations + 1u;
+		sim.cut_part = part;
+		EXPECT(er(0, 64) != 0);
+		EXPECT(all_are(0, part % 16u * 4u, 0xFF));
+		EXPECT(all_are(part % 16u * 4u, 64u - part % 16u * 4u, 0x5A));
+		tmd_sim_free(&sim);
+	}
+}
+
 static void test_cut_erase(void)
 {
 	bool random_bits = false;
@@ -377,6 +412,14 @@ static void test_cut_erase(void)
 			} else {
 				random_bits = random_bits || !all_are(done, 64u - done, 0x5A);
 			}
+			break;
+		case TMD_SIM_CUT_SUBSET:
+			for (uint32_t at = 0; at < 64u; at++) {
+				/* Bits were erased, and none was programmed. */
+				EXPECT_EQ(sim.bytes[at] & 0x5Au, 0x5A);
+			}
+			EXPECT(tmd_sim_is_weak(&sim, 63, 1));
+			EXPECT(!tmd_sim_is_weak(&sim, 64, 64));
 			break;
 		case TMD_SIM_CUT_AFTER:
 		case TMD_SIM_CUTS_N:
@@ -529,6 +572,7 @@ int main(void)
 	RUN(test_map);
 	RUN(test_cut_write);
 	RUN(test_cuts_are_of_many_shapes);
+	RUN(test_cuts_at_a_given_part);
 	RUN(test_cut_erase);
 	RUN(test_faults);
 	RUN(test_same_seed_same_tear);

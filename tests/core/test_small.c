@@ -1,22 +1,24 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * The store built with the smallest buffers that it allows: TMD_WRITE_BUFFER 48, TMD_PAGES_MAX 8.
+ * The store built with the smallest buffer that it allows, TMD_WRITE_BUFFER 128: a record fills it,
+ * and so does a block of a staged patch.
  */
 #include "harness.h"
 
 #include "bench.h"
 
-_Static_assert(TMD_WRITE_BUFFER == 48 && TMD_PAGES_MAX == 8, "built as the top of the file says");
+_Static_assert(TMD_WRITE_BUFFER == 128, "built as the top of the file says");
 
 #define SLOT_BYTES 1100u
 
-/* Write units that divide 48 bytes, and more than 8 erase units to a slot. */
+/* Write units that divide 128 bytes. */
 static const struct tmd_sim_geometry fitting[] = {
-	{"once16", "", {{112, 1}}, 1, 16, 0xFF, TMD_SIM_WRITE_ONCE},
-	{"once48", "", {{96, 1}}, 1, 48, 0xFF, TMD_SIM_WRITE_ONCE},
-	{"words", "", {{64, 1}}, 1, 4, 0xFF, 0},
-	{"ram", "", {{100, 1}}, 1, 1, 0xFF, TMD_FLASH_NO_ERASE},
+	{"once16", "", {{144, 1}}, 1, 16, 0xFF, TMD_SIM_WRITE_ONCE},
+	{"once64", "", {{192, 1}}, 1, 64, 0xFF, TMD_SIM_WRITE_ONCE},
+	{"pages", "", {{256, 1}}, 1, 128, 0xFF, 0},
+	{"words", "", {{128, 1}}, 1, 4, 0xFF, 0},
+	{"ram", "", {{200, 1}}, 1, 1, 0xFF, TMD_FLASH_NO_ERASE},
 	{"zeros", "", {{128, 1}}, 1, 8, 0x00, 0},
 };
 #define FITTING_N (sizeof(fitting) / sizeof(fitting[0]))
@@ -31,7 +33,7 @@ static void set_up(const struct tmd_sim_geometry *geometry)
 	base = model_make(1000, 61);
 	target = model_derive(&base, SLOT_BYTES, 62);
 	patch = patch_make(&base, &target, TMD_DIGEST_CRC32);
-	bench_init_config(&b, geometry, SLOT_BYTES, &base, BENCH_FACTORY);
+	bench_init_config(&b, geometry, SLOT_BYTES, &base, BENCH_FACTORY, &bench_plain);
 	context("%s", geometry->name);
 }
 
@@ -86,11 +88,10 @@ static void test_power_cuts(void)
 				bench_rewind(&b);
 				EXPECT_STATUS(bench_boot(&b), TMD_OK);
 				b.device.sim.random += n;
-				b.device.sim.cut = (uint8_t)(n % TMD_SIM_CUTS_N);
-				b.device.sim.cut_at =
-					b.counts.operations + 1u + n / TMD_SIM_CUTS_N;
+				bench_cut(&b, n, 1u + n / TMD_SIM_CUTS_N);
 				EXPECT(bench_send(&b, &patch, piece) != TMD_OK);
 				EXPECT_STATUS(bench_boot(&b), TMD_OK);
+				EXPECT(bench_is_firm(&b));
 				if (!bench_holds(&b, &target)) {
 					EXPECT(bench_holds(&b, &base));
 					EXPECT_STATUS(bench_send(&b, &patch, 0), TMD_OK);
@@ -109,7 +110,7 @@ static void test_power_cuts(void)
 static void test_write_units_that_do_not_fit_the_buffer(void)
 {
 	for (uint32_t g = 0; tmd_sim_geometries[g].name != NULL; g++) {
-		const bool fits = 48u % tmd_sim_geometries[g].write_bytes == 0u;
+		const bool fits = 128u % tmd_sim_geometries[g].write_bytes == 0u;
 
 		set_up(&tmd_sim_geometries[g]);
 		EXPECT_STATUS(bench_boot(&b), fits ? TMD_OK : TMD_ERR_GEOMETRY);

@@ -12,12 +12,12 @@
 
 static const struct tmd_sim_geometry small[] = {
 	{"once16", "", {{256, 1}}, 1, 16, 0xFF, TMD_SIM_WRITE_ONCE},
-	{"words", "", {{128, 1}}, 1, 4, 0xFF, 0},
+	{"words", "", {{256, 1}}, 1, 4, 0xFF, 0},
 	{"ram", "", {{128, 1}}, 1, 1, 0xFF, TMD_FLASH_NO_ERASE},
 	{"pages", "", {{512, 1}}, 1, 256, 0xFF, 0},
 	{"zeros", "", {{128, 1}}, 1, 8, 0x00, TMD_SIM_WRITE_ONCE},
-	{"unequal", "", {{64, 2}, {256, 1}}, 2, 16, 0xFF, TMD_SIM_WRITE_ONCE},
-	{"single", "", {{64, 1}}, 1, 4, 0xFF, 0},
+	{"unequal", "", {{128, 2}, {256, 1}}, 2, 16, 0xFF, TMD_SIM_WRITE_ONCE},
+	{"single", "", {{128, 1}}, 1, 4, 0xFF, 0}, /* one record to an erase unit */
 };
 #define SMALL_N (sizeof(small) / sizeof(small[0]))
 
@@ -107,6 +107,16 @@ static void test_every_known_flash(void)
 	}
 }
 
+/* So many updates were there, and each has left its note and the switch. */
+static void expect_records(uint32_t updates)
+{
+	struct tmd_store_info info;
+
+	tmd_store_get_info(&b.device.store, &info);
+	EXPECT_EQ(info.updates, updates);
+	EXPECT_EQ(info.sequence, updates * (1u + BENCH_NOTES));
+}
+
 /* To and fro, so often that the records go round their erase units several times. */
 static void test_forty_updates_in_a_row(void)
 {
@@ -125,18 +135,19 @@ static void test_forty_updates_in_a_row(void)
 			expect_each_unit_erased_once_at_most();
 			EXPECT_STATUS(bench_boot(&b), TMD_OK);
 			EXPECT(bench_holds(&b, forth ? &target : &base));
-			EXPECT_EQ(b.device.store.sequence, i + 1u);
+			expect_records(i + 1u);
 		}
 		bytes_free(&back);
 		tear_down();
 	}
 }
 
+#if TMD_RESUME
+
 /* A device that goes to and fro between two models that differ in one byte. */
 static void test_staged_leaves_unchanged_units_alone(void)
 {
 	struct bytes back;
-	uint32_t in_slots = 0;
 
 	set_up_sizes(&small[1], BENCH_FACTORY, 900, 900);
 	bytes_free(&target);
@@ -151,24 +162,25 @@ static void test_staged_leaves_unchanged_units_alone(void)
 	EXPECT_STATUS(bench_send(&b, &patch, 0), TMD_OK); /* the slot holds the target already */
 	EXPECT_STATUS(bench_boot(&b), TMD_OK);
 	EXPECT(bench_holds(&b, &target));
-	for (uint32_t i = 0; i < 2u * (SLOT_BYTES / 128u + 1u); i++) {
-		in_slots += b.erased[i];
-	}
-	EXPECT_EQ(in_slots, 0);
-	EXPECT(bench_operations(&b) <= 2u); /* the record, and the erase that it may need */
+	EXPECT_EQ(bench_erases_of(&b, &b.device.config.slot[0]), 0);
+	EXPECT_EQ(bench_erases_of(&b, &b.device.config.slot[1]), 0);
+	/* The plan, the switch, and the erases that they may need. */
+	EXPECT(bench_operations(&b) <= 4u);
 
 	/* Something else is in one unit of the slot that comes next: that unit alone is written. */
 	b.device.sim.bytes[b.device.config.slot[0].offset + 300u] ^= 0x10u;
 	bench_mark(&b);
 	EXPECT_STATUS(bench_send(&b, &back, 0), TMD_OK);
-	for (uint32_t i = 0; i < 2u * (SLOT_BYTES / 128u + 1u); i++) {
-		EXPECT_EQ(b.erased[i], i == 300u / 128u ? 1 : 0);
+	for (uint32_t i = 0; i < bench_unit(&b, &b.device.config.records, 0); i++) {
+		EXPECT_EQ(b.erased[i], i == 300u / 256u ? 1 : 0);
 	}
 	EXPECT_STATUS(bench_boot(&b), TMD_OK);
 	EXPECT(bench_holds(&b, &base));
 	bytes_free(&back);
 	tear_down();
 }
+
+#endif
 
 static void test_check_writes_nothing(void)
 {
@@ -233,14 +245,16 @@ static void test_nothing_is_written_before_the_base_is_checked(void)
 }
 
 /* After whatever went wrong: base or target, and an update that succeeds. */
-static void expect_recovery(void)
+static void expect_recovery(uint32_t piece)
 {
 	EXPECT_STATUS(bench_boot(&b), TMD_OK);
+	EXPECT(bench_is_firm(&b));
 	if (!bench_holds(&b, &target)) {
 		EXPECT(bench_holds(&b, &base));
-		EXPECT_STATUS(bench_send(&b, &patch, 0), TMD_OK);
+		EXPECT_STATUS(bench_send(&b, &patch, piece), TMD_OK);
 		EXPECT_STATUS(bench_boot(&b), TMD_OK);
 		EXPECT(bench_holds(&b, &target));
+		EXPECT(bench_is_firm(&b));
 	}
 	EXPECT_EQ(b.device.sim.counts.illegal, 0);
 	EXPECT_EQ(b.device.sim.counts.rewrites, 0);
@@ -255,6 +269,8 @@ static void test_power_cut_at_every_operation(void)
 			uint64_t operations;
 
 			set_up(&small[g], (enum bench_place)(mode / 2u % 3u));
+			/* A note for each erase unit, or one in all. */
+			b.device.config.progress_bytes = mode / 2u % 2u == 0u ? 1u : 4096u;
 			if (mode >= 6u) {
 				bench_fill_records(&b); /* so that the next one needs an erase */
 			}
@@ -265,14 +281,12 @@ static void test_power_cut_at_every_operation(void)
 				bench_rewind(&b);
 				EXPECT_STATUS(bench_boot(&b), TMD_OK);
 				b.device.sim.random += n;
-				b.device.sim.cut = (uint8_t)(n % TMD_SIM_CUTS_N);
-				b.device.sim.cut_at = b.device.sim.counts.operations + 1u +
-						      n / TMD_SIM_CUTS_N % operations;
+				bench_cut(&b, n, 1u + n / TMD_SIM_CUTS_N % operations);
 				context("%s, mode %u, cut %u at %u", small[g].name, mode,
 					(unsigned int)b.device.sim.cut,
 					(unsigned int)(n / TMD_SIM_CUTS_N % operations) + 1u);
 				EXPECT(bench_send(&b, &patch, piece) != TMD_OK);
-				expect_recovery();
+				expect_recovery(n % 5u < 2u ? 40u : 0u);
 			}
 			tear_down();
 		}
@@ -313,12 +327,107 @@ static void test_failing_flash_at_every_operation(void)
 					b.device.sim.counts.illegal = 0;
 				}
 				b.device.sim.counts.rewrites = 0; /* likewise */
-				expect_recovery();
+				expect_recovery(n % 2u == 0u ? 40u : 0u);
 			}
 			tear_down();
 		}
 	}
 }
+
+#if TMD_RESUME
+
+/*
+ * A streamed update with a note for each erase unit, cut anywhere, and sent again: what the note
+ * says is done is not touched, and no unit is erased again but the one that the cut hit.
+ */
+static void test_a_second_stream_goes_on_where_the_note_says(void)
+{
+	for (size_t g = 0; g < SMALL_N; g++) {
+		for (uint32_t full = 0; full < 2u; full++) {
+			uint64_t operations;
+			bool kept_some = false;
+
+			set_up(&small[g], BENCH_RECORDED);
+			b.device.config.progress_bytes = 1;
+			if (full != 0u) {
+				bench_fill_records(&b);
+			}
+			EXPECT_STATUS(bench_send(&b, &patch, 40), TMD_OK);
+			operations = bench_operations(&b);
+			for (uint64_t n = 0; n < operations * TMD_SIM_CUTS_N * 2u; n++) {
+				const struct tmd_region *slot = &b.device.config.slot[1];
+				const uint8_t *entry = &b.device.store.record[REC_SLOT1];
+				uint32_t kept = 0;
+				uint32_t twice = 0;
+
+				bench_rewind(&b);
+				EXPECT_STATUS(bench_boot(&b), TMD_OK);
+				b.device.sim.random += n;
+				bench_cut(&b, n, 1u + n / TMD_SIM_CUTS_N % operations);
+				context("%s, full %u, cut %u at %u", small[g].name, full,
+					(unsigned int)b.device.sim.cut,
+					(unsigned int)(n / TMD_SIM_CUTS_N % operations) + 1u);
+				EXPECT(bench_send(&b, &patch, 40) != TMD_OK);
+				EXPECT_STATUS(bench_boot(&b), TMD_OK);
+				if (bench_holds(&b, &target)) {
+					continue;
+				}
+				if (entry[SLOT_STATE] == 1u) {
+					kept = get_u32(&entry[SLOT_NEXT_UNIT]);
+				}
+				memset(b.written, 0, b.units_n * sizeof(*b.written));
+				EXPECT_STATUS(bench_send(&b, &patch, 33), TMD_OK);
+				for (uint32_t at = 0, unit = 0; at < target.n; unit++) {
+					const uint32_t k = bench_unit(&b, slot, at);
+
+					EXPECT_EQ(b.written[k] != 0u, unit >= kept);
+					EXPECT(b.erased[k] <= 2u);
+					twice += b.erased[k] == 2u ? 1u : 0u;
+					at += unit_at(slot, at);
+				}
+				EXPECT(twice <= 1u);
+				kept_some = kept_some || kept > 0u;
+				EXPECT_STATUS(bench_boot(&b), TMD_OK);
+				EXPECT(bench_holds(&b, &target));
+				EXPECT(bench_is_firm(&b));
+			}
+			EXPECT(kept_some);
+			tear_down();
+		}
+	}
+}
+
+/* A note tells of its target alone: another patch begins anew, also one to the same length. */
+static void test_notes_of_another_target(void)
+{
+	struct bytes other;
+	struct bytes to_other;
+	uint64_t operations;
+
+	set_up(&small[1], BENCH_RECORDED);
+	other = model_derive(&base, 777, 77);
+	to_other = patch_make(&base, &other, TMD_DIGEST_SHA256);
+	b.device.config.progress_bytes = 1;
+	EXPECT_STATUS(bench_send(&b, &patch, 40), TMD_OK);
+	operations = bench_operations(&b);
+	for (uint64_t at = 1; at <= operations; at++) {
+		context("cut at %u", (unsigned int)at);
+		bench_rewind(&b);
+		EXPECT_STATUS(bench_boot(&b), TMD_OK);
+		bench_cut(&b, TMD_SIM_CUT_PREFIX, at);
+		EXPECT(bench_send(&b, &patch, 40) != TMD_OK);
+		EXPECT_STATUS(bench_boot(&b), TMD_OK);
+		EXPECT(bench_holds(&b, &base));
+		EXPECT_STATUS(bench_send(&b, &to_other, at % 2u * 50u), TMD_OK);
+		EXPECT_STATUS(bench_boot(&b), TMD_OK);
+		EXPECT(bench_holds(&b, &other));
+	}
+	bytes_free(&other);
+	bytes_free(&to_other);
+	tear_down();
+}
+
+#endif
 
 static void test_failing_reads(void)
 {
@@ -349,13 +458,19 @@ int main(void)
 	RUN(test_models_larger_smaller_and_as_large_as_the_slot);
 	RUN(test_every_known_flash);
 	RUN(test_forty_updates_in_a_row);
+#if TMD_RESUME
 	RUN(test_staged_leaves_unchanged_units_alone);
+#endif
 	RUN(test_check_writes_nothing);
 	RUN(test_calls_in_the_wrong_order);
 	RUN(test_the_first_error_stays);
 	RUN(test_nothing_is_written_before_the_base_is_checked);
 	RUN(test_power_cut_at_every_operation);
 	RUN(test_failing_flash_at_every_operation);
+#if TMD_RESUME
+	RUN(test_a_second_stream_goes_on_where_the_note_says);
+	RUN(test_notes_of_another_target);
+#endif
 	RUN(test_failing_reads);
 	return harness_result();
 }

@@ -10,14 +10,14 @@
 
 #include "records.h"
 
-#include "../core/bytes.h"
 #include "region.h"
 
-/* Magic, version and slot as one number: the slot is 0 or 1. */
 #define MAGIC_AND_VERSION (TMD_RECORD_MAGIC_VALUE | (uint32_t)TMD_RECORD_VERSION_VALUE << 16)
-#define SLOT_BIT 0x01000000u
-_Static_assert(TMD_RECORD_MAGIC == 0u && TMD_RECORD_VERSION == 2u && TMD_RECORD_SLOT == 3u,
-	       "the record begins with one number");
+_Static_assert(TMD_RECORD_MAGIC == 0u && TMD_RECORD_VERSION == 2u && TMD_RECORD_ACTIVE == 3u,
+	       "the record begins with magic and version, and a byte");
+_Static_assert(TMD_RECORD_SLOT1 == TMD_RECORD_SLOT0 + TMD_ENTRY_SIZE &&
+		       TMD_RECORD_CRC == TMD_RECORD_SLOT1 + TMD_ENTRY_SIZE,
+	       "the entries stand one behind the other");
 
 /* Bytes that one record takes: its size rounded up to the write unit. */
 static uint32_t stride_of(const struct tmd_region *region)
@@ -45,21 +45,23 @@ static uint32_t next_place(const struct tmd_region *region, uint32_t at)
 	return end - at >= 2u * stride ? at + stride : end;
 }
 
-static bool read_record(const struct tmd_region *region, uint32_t offset, struct tmd_record *record)
+/* Of the record in store->buf. It begins with the model's name, so that no other's record is right. */
+static uint32_t crc_of(const struct tmd_store *store)
 {
-	uint8_t raw[TMD_RECORD_SIZE];
+	const struct tmd_store_config *config = store->config;
 
-	if (tmd_region_read(region, offset, raw, sizeof(raw)) != TMD_OK ||
-	    (tmd_get_u32(&raw[TMD_RECORD_MAGIC]) & ~SLOT_BIT) != MAGIC_AND_VERSION ||
-	    tmd_get_u32(&raw[TMD_RECORD_CRC]) != tmd_crc32(0, raw, TMD_RECORD_CRC)) {
-		return false;
-	}
-	record->sequence = tmd_get_u32(&raw[TMD_RECORD_SEQUENCE]);
-	record->offset = offset;
-	record->bytes = tmd_get_u32(&raw[TMD_RECORD_MODEL_BYTES]);
-	record->slot = raw[TMD_RECORD_SLOT];
-	memcpy(record->sha256, &raw[TMD_RECORD_MODEL_SHA256], sizeof(record->sha256));
-	return true;
+	return tmd_crc32(config->contract->models[config->model].id, store->buf, TMD_RECORD_CRC);
+}
+
+/* Is it in store->buf, whole, and of this model? */
+static bool is_ours(const struct tmd_store *store)
+{
+	const uint8_t *raw = store->buf;
+	const uint8_t active = raw[TMD_RECORD_ACTIVE] & TMD_ACTIVE_SLOT;
+
+	return (tmd_get_u32(raw) & 0xFFFFFFu) == MAGIC_AND_VERSION &&
+	       active <= TMD_ACTIVE_COMPILED_IN &&
+	       tmd_get_u32(&raw[TMD_RECORD_CRC]) == crc_of(store);
 }
 
 /* Newer by serial number arithmetic: right across the wrap at 2^32. */
@@ -68,38 +70,32 @@ static bool is_newer(uint32_t a, uint32_t b)
 	return a - b - 1u < 0x7FFFFFFFu; /* ahead by 1 to 2^31 - 1 */
 }
 
-bool tmd_records_newest(const struct tmd_region *region, uint8_t slot, struct tmd_record *record)
+void tmd_records_load(struct tmd_store *store)
 {
-	bool found = false;
+	const struct tmd_region *region = &store->config->records;
+	uint8_t *record = store->record;
 
+	memset(record, 0, TMD_RECORD_SIZE);
+	record[TMD_RECORD_ACTIVE] = TMD_ACTIVE_COMPILED_IN;
+	store->newest = UINT32_MAX;
 	for (uint32_t at = 0; at < region->bytes; at = next_place(region, at)) {
-		struct tmd_record candidate;
-
-		if (read_record(region, at, &candidate) &&
-		    (slot == TMD_SLOT_NONE || candidate.slot == slot) &&
-		    (!found || is_newer(candidate.sequence, record->sequence))) {
-			*record = candidate;
-			found = true;
+		if (tmd_region_read(region, at, store->buf, TMD_RECORD_SIZE) == TMD_OK &&
+		    is_ours(store) &&
+		    (store->newest == UINT32_MAX ||
+		     is_newer(tmd_get_u32(&store->buf[TMD_RECORD_SEQUENCE]),
+			      tmd_get_u32(&record[TMD_RECORD_SEQUENCE])))) {
+			memcpy(record, store->buf, TMD_RECORD_SIZE);
+			store->newest = at;
 		}
 	}
-	return found;
+	store->erases = tmd_get_u32(&record[TMD_RECORD_ERASES]);
 }
 
-static bool is_blank(const struct tmd_region *region, uint32_t offset, uint32_t bytes)
+/* The last word: erases count up to the one that made room for the record. */
+static void seal(struct tmd_store *store)
 {
-	uint8_t piece[TMD_COMPARE_PIECE];
-
-	memset(piece, region->flash->erased_value, sizeof(piece));
-	while (bytes > 0u) {
-		const uint32_t n = tmd_min_u32(bytes, TMD_COMPARE_PIECE);
-
-		if (!tmd_region_equals(region, offset, piece, n)) {
-			return false;
-		}
-		offset += n;
-		bytes -= n;
-	}
-	return true;
+	tmd_put_u32(&store->buf[TMD_RECORD_ERASES], store->erases);
+	tmd_put_u32(&store->buf[TMD_RECORD_CRC], crc_of(store));
 }
 
 /*
@@ -128,13 +124,16 @@ static int write_record(struct tmd_store *store)
 				return err;
 			}
 			entered = true;
+			store->erases++;
 			err = tmd_region_erase(region, at, unit);
 			if (err != TMD_OK) {
 				return err;
 			}
 		}
 		/* What is not blank is a record that a cut tore: passed over. */
-		if (entered || !erases || is_blank(region, at, stride)) {
+		if (entered || !erases || tmd_region_is_blank(region, at, stride)) {
+			seal(store);
+			store->written += stride;
 			err = tmd_region_write(region, at, store->buf, stride);
 			if (err == TMD_OK) {
 				store->newest = at;
@@ -144,17 +143,27 @@ static int write_record(struct tmd_store *store)
 	}
 }
 
-int tmd_records_append(struct tmd_store *store, const struct tmd_active *active)
+uint8_t *tmd_records_draft(struct tmd_store *store)
+{
+	memcpy(store->buf, store->record, TMD_RECORD_SIZE);
+	return store->buf;
+}
+
+int tmd_records_append(struct tmd_store *store)
 {
 	const struct tmd_region *region = &store->config->records;
 	uint8_t *raw = store->buf;
+	const uint32_t sequence = tmd_get_u32(&store->record[TMD_RECORD_SEQUENCE]) + 1u;
+	int err;
 
-	memset(raw, region->flash->erased_value, stride_of(region));
-	tmd_put_u32(&raw[TMD_RECORD_MAGIC], MAGIC_AND_VERSION | (active->slot * SLOT_BIT));
-	/* A record that is reported as failed may be there: its number is used up. */
-	tmd_put_u32(&raw[TMD_RECORD_SEQUENCE], ++store->sequence);
-	tmd_put_u32(&raw[TMD_RECORD_MODEL_BYTES], active->bytes);
-	memcpy(&raw[TMD_RECORD_MODEL_SHA256], active->sha256, sizeof(active->sha256));
-	tmd_put_u32(&raw[TMD_RECORD_CRC], tmd_crc32(0, raw, TMD_RECORD_CRC));
-	return write_record(store);
+	tmd_put_u32(&store->record[TMD_RECORD_SEQUENCE], sequence);
+	tmd_put_u32(raw, MAGIC_AND_VERSION | (uint32_t)raw[TMD_RECORD_ACTIVE] << 24);
+	tmd_put_u32(&raw[TMD_RECORD_SEQUENCE], sequence);
+	memset(&raw[TMD_RECORD_SIZE], region->flash->erased_value,
+	       stride_of(region) - TMD_RECORD_SIZE);
+	err = write_record(store);
+	if (err == TMD_OK) {
+		memcpy(store->record, raw, TMD_RECORD_SIZE);
+	}
+	return err;
 }

@@ -114,3 +114,20 @@ bool tmd_region_equals(const struct tmd_region *region, uint32_t offset, const u
 	}
 	return true;
 }
+
+bool tmd_region_is_blank(const struct tmd_region *region, uint32_t offset, uint32_t bytes)
+{
+	uint8_t piece[TMD_COMPARE_PIECE];
+
+	memset(piece, region->flash->erased_value, sizeof(piece));
+	while (bytes > 0u) {
+		const uint32_t n = bytes < sizeof(piece) ? bytes : (uint32_t)sizeof(piece);
+
+		if (!tmd_region_equals(region, offset, piece, n)) {
+			return false;
+		}
+		offset += n;
+		bytes -= n;
+	}
+	return true;
+}

@@ -14,6 +14,9 @@
 /* Bytes on the stack for comparing flash with memory. */
 #define TMD_COMPARE_PIECE 32u
 
+/* Bytes on the stack for reading flash where no buffer is free. */
+#define TMD_READ_PIECE 64u
+
 /* What a region is made of. Sizes in bytes. */
 struct tmd_region_shape {
 	uint32_t units;    /* erase units */
@@ -42,5 +45,8 @@ int tmd_region_write(const struct tmd_region *region, uint32_t offset, const uin
 /* Does flash hold exactly `bytes` of `buf`? A failing read is a no. */
 bool tmd_region_equals(const struct tmd_region *region, uint32_t offset, const uint8_t *buf,
 		       uint32_t bytes);
+
+/* Does it read as erased? A failing read is a no. */
+bool tmd_region_is_blank(const struct tmd_region *region, uint32_t offset, uint32_t bytes);
 
 #endif /* TMD_STORE_REGION_H */

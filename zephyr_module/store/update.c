@@ -9,7 +9,7 @@
 #include "../core/bytes.h"
 #include "model.h"
 #include "records.h"
-#include "region.h"
+#include "writer.h"
 
 enum step {
 	STEP_IDLE, /* zero, so that a struct that was cleared is not mistaken for a running update */
@@ -17,133 +17,89 @@ enum step {
 	STEP_DONE,
 };
 
-enum pass {
-	PASS_STREAMED, /* decode and write, every unit */
-	PASS_CHECK,    /* decode only: digest, and which erase units would change */
-	PASS_STAGED,   /* decode and write the units that change */
-};
-
 /* Bytes of a staged patch that are read at a time, on the stack. */
 #define SOURCE_PIECE 64u
-
-/* ---- the forward writer: gathers bytes, erases on entry to a unit, programs each place once ---- */
-
-static bool must_write(const struct tmd_update *u)
-{
-	if (u->pass != PASS_STAGED || u->unit >= TMD_PAGES_MAX) {
-		return true;
-	}
-	return (u->changed[u->unit / 8u] & (1u << (u->unit % 8u))) != 0u;
-}
-
-/* Step into the next erase unit. `position` stands at its start. */
-static int enter_unit(struct tmd_update *u)
-{
-	uint32_t start; /* is u->position */
-	const uint32_t bytes = tmd_region_unit(u->region, u->position, &start);
-
-	if (bytes == 0u) { /* cannot be: guardrail SLOT and mount's geometry keep us inside */
-		return TMD_ERR_ARGUMENT;
-	}
-	if (u->position != 0u) {
-		u->unit++;
-	}
-	u->unit_end = u->position + bytes;
-	if (u->pass == PASS_CHECK || !must_write(u)) {
-		return TMD_OK;
-	}
-	return tmd_region_erase(u->region, u->position, bytes);
-}
-
-/* Program what was gathered; the last write unit is filled up with the erased value. */
-static int flush(struct tmd_update *u)
-{
-	const struct tmd_flash *flash = u->region->flash;
-	const uint32_t start = u->position - u->fill;
-	uint32_t bytes = u->fill;
-
-	if (bytes == 0u) {
-		return TMD_OK;
-	}
-	while (bytes % flash->write_bytes != 0u) {
-		u->store->buf[bytes++] = flash->erased_value;
-	}
-	u->fill = 0;
-	return tmd_region_write(u->region, start, u->store->buf, bytes);
-}
-
-static int write_piece(struct tmd_update *u, const uint8_t *data, uint32_t bytes)
-{
-	int err = TMD_OK;
-
-	if (must_write(u)) {
-		memcpy(&u->store->buf[u->fill], data, bytes);
-		u->fill = (uint16_t)(u->fill + bytes);
-	}
-	u->position += bytes;
-	if (u->fill == TMD_WRITE_BUFFER || u->position == u->unit_end) {
-		err = flush(u);
-	}
-	return err;
-}
-
-static void check_piece(struct tmd_update *u, const uint8_t *data, uint32_t bytes)
-{
-	tmd_fingerprint_update(&u->print, data, bytes);
-	if (u->unit < TMD_PAGES_MAX && !tmd_region_equals(u->region, u->position, data, bytes)) {
-		u->changed[u->unit / 8u] =
-			(uint8_t)(u->changed[u->unit / 8u] | (1u << (u->unit % 8u)));
-	}
-	u->position += bytes;
-}
-
-/* The decoder's output, cut at the bounds of erase units and of the buffer. */
-static int emit(void *ctx, const uint8_t *buf, uint32_t bytes)
-{
-	struct tmd_update *u = ctx;
-
-	while (bytes > 0u) {
-		uint32_t n;
-		int err = TMD_OK;
-
-		if (u->position == u->unit_end) {
-			err = enter_unit(u);
-			if (err != TMD_OK) {
-				return err;
-			}
-		}
-		n = tmd_min_u32(bytes, u->unit_end - u->position);
-		if (u->pass == PASS_CHECK) {
-			check_piece(u, buf, n);
-		} else {
-			n = tmd_min_u32(n, TMD_WRITE_BUFFER - u->fill);
-			err = write_piece(u, buf, n);
-		}
-		if (err != TMD_OK) {
-			return err;
-		}
-		buf += n;
-		bytes -= n;
-	}
-	return TMD_OK;
-}
 
 static int read_base(void *ctx, uint32_t offset, uint8_t *buf, uint32_t bytes)
 {
 	const struct tmd_update *u = ctx;
 
-	return tmd_model_read(u->store, u->store->active.slot, offset, buf, bytes);
+	return tmd_slot_read(u->store, u->store->active.slot, offset, buf, bytes);
 }
 
-/* ---- the update ---- */
+#if TMD_SELF_TEST
+/* Where test vectors begin is within the target; and the firmware can run them. */
+static int check_vectors(const struct tmd_store *store, const struct tmd_patch_info *info)
+{
+	const uint32_t at = info->value[TMD_TLV_SELF_TEST - 1u];
 
-/* Guardrails, and the base as it is in flash now: the last thing before anything is written. */
+	if ((info->present & (1u << (TMD_TLV_SELF_TEST - 1u))) == 0u) {
+		return TMD_OK;
+	}
+	if (at == 0u || at >= info->target_bytes) {
+		return TMD_ERR_METADATA;
+	}
+	/* Without a trial nobody would run them either. */
+	return store->config->inference == NULL || store->config->trial_starts == 0u
+		       ? TMD_ERR_SELF_TEST
+		       : TMD_OK;
+}
+#else
+static int check_vectors(const struct tmd_store *store, const struct tmd_patch_info *info)
+{
+	(void)store;
+	return (info->present & (1u << (TMD_TLV_SELF_TEST - 1u))) == 0u ? TMD_OK
+									: TMD_ERR_SELF_TEST;
+}
+#endif
+
+#if TMD_TRIAL
+/* A model that failed its trial here is not tried again. */
+static int check_reverted(const struct tmd_store *store, const struct tmd_patch_info *info)
+{
+	for (uint32_t slot = 0; slot < TMD_ACTIVE_COMPILED_IN; slot++) {
+		const uint8_t *entry = &store->record[TMD_RECORD_SLOT0 + slot * TMD_ENTRY_SIZE];
+
+		if (entry[TMD_ENTRY_STATE] == TMD_SLOT_IS_REVERTED &&
+		    info->target_digest_bytes >= TMD_ENTRY_DIGEST &&
+		    memcmp(&entry[TMD_ENTRY_SHA256], info->target_digest, TMD_ENTRY_DIGEST) == 0) {
+			return TMD_ERR_REVERTED;
+		}
+	}
+	return TMD_OK;
+}
+#endif
+
+/* What the store has against the patch, guardrails first. */
+static int check_rules(const struct tmd_store *store, const struct tmd_patch_info *info)
+{
+	int err = tmd_guard_check(store->config->contract, store->config->model, info);
+
+	if (err == TMD_OK) {
+		err = tmd_store_admits(store, info);
+	}
+	if (err == TMD_OK && info->value[TMD_TLV_VERSION_FLOOR - 1u] >
+				     info->value[TMD_TLV_MODEL_VERSION - 1u]) {
+		err = TMD_ERR_METADATA; /* it would shut itself out */
+	}
+	if (err == TMD_OK) {
+		err = check_vectors(store, info);
+	}
+#if TMD_TRIAL
+	if (err == TMD_OK) {
+		err = check_reverted(store, info);
+	}
+#endif
+	return err;
+}
+
+/* Rules, and the base as it is in flash now: the last thing before anything is written. */
 static int check_head(struct tmd_update *u)
 {
 	const struct tmd_store *store = u->store;
 	const struct tmd_patch_info *info = &u->patch.info;
 	uint8_t sha256[32];
-	int err = tmd_guard_check(store->config->contract, store->config->model, info);
+	int err = check_rules(store, info);
 
 	if (err != TMD_OK) {
 		return err;
@@ -151,7 +107,7 @@ static int check_head(struct tmd_update *u)
 	if (info->base_bytes != store->active.bytes) {
 		return TMD_ERR_BASE;
 	}
-	err = tmd_model_fingerprint(u->store, store->active.slot, store->active.bytes,
+	err = tmd_slot_fingerprint(u->store, store->active.slot, store->active.bytes,
 				    info->digest_kind, &u->print);
 	if (err != TMD_OK) {
 		return err;
@@ -161,37 +117,69 @@ static int check_head(struct tmd_update *u)
 		return TMD_ERR_BASE;
 	}
 	tmd_fingerprint_init(&u->print, info->digest_kind); /* from here on it is of the target */
+#if TMD_RESUME
+	if (u->pass == (uint8_t)TMD_PASS_STREAMED) {
+		tmd_writer_recall(u);
+	}
+#endif
 	return TMD_OK;
 }
 
-static TMD_NOINLINE void start_pass(struct tmd_update *u, enum pass pass)
+static TMD_NOINLINE void start_pass(struct tmd_update *u, enum tmd_pass pass)
 {
 	tmd_patch_init(&u->patch);
-	u->position = 0;
-	u->unit_end = 0;
-	u->unit = 0;
-	u->fill = 0;
-	u->pass = (uint8_t)pass;
+	tmd_writer_begin(u, pass);
 	u->step = STEP_RUNNING;
+	u->turn = tmd_store_take_turn(u->store);
+}
+
+/* The update has come to its end, good or bad: the store's buffer is free. */
+static int end_update(struct tmd_update *u, int status)
+{
+	u->step = STEP_DONE;
+	u->status = status;
+	tmd_store_end_turn(u->store, u->turn);
+#if TMD_RESUME
+	/* A patch that was refused after all may have brought anything into the slot. */
+	if (status <= TMD_ERR_TRUNCATED) {
+		tmd_writer_spoil(u);
+	}
+#endif
+	return status;
+}
+
+/* The slot that no model is active in. Of two, one that the application does not have open. */
+static uint8_t slot_to_write(const struct tmd_store *store)
+{
+	if (store->active.slot < TMD_ACTIVE_COMPILED_IN) {
+		return store->active.slot ^ 1u;
+	}
+	return (uint8_t)(store->open[0] == 0u ? 0 : 1);
 }
 
 int tmd_update_begin(struct tmd_update *u, struct tmd_store *store)
 {
 	memset(u, 0, sizeof(*u));
 	u->store = store;
+	u->slot = slot_to_write(store);
 	if (store->active.slot == TMD_SLOT_NONE) {
 		u->status = TMD_ERR_NO_MODEL;
-		return u->status;
+#if TMD_TRIAL
+	} else if (tmd_store_on_trial(store)) {
+		u->status = TMD_ERR_TRIAL;
+#endif
+	} else if (store->open[u->slot] != 0u) {
+		u->status = TMD_ERR_BUSY;
+	} else {
+		u->region = &store->config->slot[u->slot];
+		start_pass(u, TMD_PASS_STREAMED);
 	}
-	u->slot = store->active.slot == 0u ? 1u : 0u;
-	u->region = &store->config->slot[u->slot];
-	start_pass(u, PASS_STREAMED);
-	return TMD_OK;
+	return u->status;
 }
 
 static int take(struct tmd_update *u, const uint8_t *data, size_t bytes)
 {
-	const struct tmd_patch_io io = {read_base, emit, u};
+	const struct tmd_patch_io io = {read_base, tmd_writer_emit, u};
 	size_t used = 0;
 
 	if (!tmd_patch_head_complete(&u->patch)) {
@@ -208,26 +196,43 @@ static int take(struct tmd_update *u, const uint8_t *data, size_t bytes)
 			     : tmd_patch_body(&u->patch, &io, data + used, bytes - used);
 }
 
+/* Is it running, and has no other update begun since? */
+static int may_go_on(const struct tmd_update *u)
+{
+	if (u->step != STEP_RUNNING) {
+		return TMD_ERR_ARGUMENT;
+	}
+	return u->turn == u->store->turn ? TMD_OK : TMD_ERR_BUSY;
+}
+
 int tmd_update_write(struct tmd_update *u, const void *data, size_t bytes)
 {
-	if (u->status == TMD_OK) {
-		u->status = u->step == STEP_RUNNING ? take(u, data, bytes) : TMD_ERR_ARGUMENT;
+	int err = u->status;
+
+	if (err == TMD_OK) {
+		err = may_go_on(u);
+		if (err == TMD_OK) {
+			err = take(u, data, bytes);
+		}
+		if (err != TMD_OK && u->step == STEP_RUNNING) {
+			(void)end_update(u, err);
+		}
 	}
-	return u->status;
+	return err;
 }
 
 /* All of the patch is there: end the decoding and check what came out of it. */
 static int end_pass(struct tmd_update *u, struct tmd_active *target)
 {
-	const struct tmd_patch_io io = {read_base, emit, u};
+	const struct tmd_patch_io io = {read_base, tmd_writer_emit, u};
 	const struct tmd_patch_info *info = &u->patch.info;
 	int err = tmd_patch_end(&u->patch, &io);
 
-	if (err == TMD_OK && u->pass != PASS_CHECK) {
-		err = flush(u);
+	if (err == TMD_OK && u->pass != (uint8_t)TMD_PASS_CHECK) {
+		err = tmd_writer_flush(u);
 		if (err == TMD_OK) {
 			/* What counts is what flash holds, not what was sent to it. */
-			err = tmd_model_fingerprint(u->store, u->slot, info->target_bytes,
+			err = tmd_slot_fingerprint(u->store, u->slot, info->target_bytes,
 						    info->digest_kind, &u->print);
 		}
 	}
@@ -243,51 +248,81 @@ static int end_pass(struct tmd_update *u, struct tmd_active *target)
 	return TMD_OK;
 }
 
+/*
+ * The switch: one record that says what the slot holds, and that it is active. `sha256` is that of
+ * the slot as it was read back.
+ */
+static int switch_model(struct tmd_update *u, const struct tmd_active *target)
+{
+	struct tmd_store *store = u->store;
+	uint8_t *draft = tmd_records_draft(store);
+	int err;
+
+	tmd_entry_fill(tmd_entry(draft, u->slot), &u->patch.info, target->sha256);
+	draft[TMD_RECORD_ACTIVE] = u->slot;
+#if TMD_TRIAL
+	store->started = false;
+	if (store->config->trial_starts != 0u) {
+		draft[TMD_RECORD_ACTIVE] |= TMD_ACTIVE_TRIAL;
+	} else {
+		tmd_store_raise_floor(draft);
+	}
+#else
+	tmd_store_raise_floor(draft);
+#endif
+	tmd_put_u32(&draft[TMD_RECORD_UPDATES], tmd_get_u32(&draft[TMD_RECORD_UPDATES]) + 1u);
+	err = tmd_records_append(store);
+	if (err == TMD_OK) {
+		store->active = *target;
+		store->fresh = true;
+	}
+	return err;
+}
+
 int tmd_update_finish(struct tmd_update *u)
 {
 	struct tmd_active target;
 	int err = u->status;
 
-	if (err == TMD_OK && u->step != STEP_RUNNING) {
-		err = TMD_ERR_ARGUMENT;
-	}
 	if (err == TMD_OK) {
-		err = end_pass(u, &target);
+		err = may_go_on(u);
 	}
+	if (err != TMD_OK) {
+		u->status = err;
+		return err;
+	}
+	err = end_pass(u, &target);
 	if (err == TMD_OK) {
-		err = tmd_records_append(u->store, &target);
+		err = switch_model(u, &target);
 	}
-	if (err == TMD_OK) {
-		u->store->active = target;
-	}
-	u->step = STEP_DONE;
-	u->status = err;
-	return err;
+	return end_update(u, err);
 }
 
 void tmd_update_abort(struct tmd_update *u)
 {
+	if (u->step == STEP_RUNNING) {
+		tmd_store_end_turn(u->store, u->turn);
+	}
 	u->step = STEP_DONE;
 }
 
 static int feed(struct tmd_update *u, const struct tmd_source *source)
 {
 	uint8_t piece[SOURCE_PIECE];
+	int err = TMD_OK;
 
-	for (uint32_t at = 0; at < source->bytes && u->status == TMD_OK;) {
+	for (uint32_t at = 0; at < source->bytes && err == TMD_OK;) {
 		const uint32_t n = tmd_min_u32(source->bytes - at, SOURCE_PIECE);
 
-		if (source->read(source->ctx, at, piece, n) != 0) {
-			u->status = TMD_ERR_FLASH_READ;
-		} else {
-			u->status = take(u, piece, n);
-		}
+		err = source->read(source->ctx, at, piece, n) != 0 ? TMD_ERR_FLASH_READ
+								   : take(u, piece, n);
 		at += n;
 	}
-	return u->status;
+	return err;
 }
 
-int tmd_update_check(struct tmd_update *u, struct tmd_store *store, const struct tmd_source *source)
+/* Decode without writing. The update goes on if that is TMD_OK. */
+static int check(struct tmd_update *u, struct tmd_store *store, const struct tmd_source *source)
 {
 	struct tmd_active target;
 	int err = tmd_update_begin(u, store);
@@ -295,23 +330,44 @@ int tmd_update_check(struct tmd_update *u, struct tmd_store *store, const struct
 	if (err != TMD_OK) {
 		return err;
 	}
-	start_pass(u, PASS_CHECK);
-	if (feed(u, source) == TMD_OK) {
-		u->status = end_pass(u, &target);
+	start_pass(u, TMD_PASS_CHECK);
+	err = feed(u, source);
+	if (err == TMD_OK) {
+		err = end_pass(u, &target);
 	}
-	u->step = STEP_DONE;
-	return u->status;
+	return err;
+}
+
+int tmd_update_check(struct tmd_update *u, struct tmd_store *store, const struct tmd_source *source)
+{
+	const int err = check(u, store, source);
+
+	if (u->step == STEP_RUNNING) {
+		(void)end_update(u, err);
+	}
+	return err;
 }
 
 int tmd_update_staged(struct tmd_update *u, struct tmd_store *store,
 		      const struct tmd_source *source)
 {
-	const int err = tmd_update_check(u, store, source);
+	enum tmd_pass pass = TMD_PASS_STAGED;
+	int err = check(u, store, source);
 
-	if (err != TMD_OK) {
+	if (u->step != STEP_RUNNING) {
 		return err;
 	}
-	start_pass(u, PASS_STAGED);
-	(void)feed(u, source); /* a failure stays in u->status, which finish returns */
+#if TMD_RESUME
+	if (err == TMD_OK) {
+		err = tmd_writer_plan(u, &pass);
+	}
+#endif
+	if (err == TMD_OK) {
+		start_pass(u, pass);
+		err = feed(u, source);
+	}
+	if (err != TMD_OK) {
+		return end_update(u, err);
+	}
 	return tmd_update_finish(u);
 }

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,16 @@ class ModelContract:
     """What the firmware has for one model. Sizes in bytes.
 
     arena_bytes: the tensor arena that the application reserves; arena_need: what the model that the
-    firmware was built with needs of it.
+    firmware was built with needs of it; version: of that model, 0 if it has none; lowest_version:
+    lowest one that an update may have.
     """
 
     name: str
     arena_bytes: int
     arena_need: ArenaNeed
     slot_bytes: int
+    version: int
+    lowest_version: int
     model_bytes: int
     model_sha256: bytes
     opset_hash: int
@@ -42,6 +46,11 @@ class ModelContract:
     operators: tuple[OperatorFact, ...]
     inputs: tuple[TensorFact, ...]
     outputs: tuple[TensorFact, ...]
+
+    @property
+    def id(self) -> int:
+        """Whose slots and records these are: the CRC-32 of the name."""
+        return zlib.crc32(self.name.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +92,10 @@ class Contract:
         return names.index(name)
 
     def accepts(self, index: int) -> Accepts:
-        """The numbers that a patch for model `index` is judged by."""
+        """The numbers that a patch for model `index` is judged by.
+
+        A contract does not say whether its firmware runs test vectors; taken that it does.
+        """
         model = self.models[index]
         return Accepts(
             formats=frozenset(self.formats),
@@ -94,12 +106,16 @@ class Contract:
             opset_hash=model.opset_hash,
             io_hash=model.io_hash,
             slot_bytes=model.slot_bytes,
+            lowest_version=model.lowest_version,
+            self_test=True,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a firmware sets aside, in bytes. Per model by name; None for an arena as needed."""
+    """What a firmware sets aside, in bytes, and takes. Per model by name; those left out have an
+    arena as they need it, and versions of 0.
+    """
 
     slot_bytes: int
     erase_bytes: int
@@ -110,6 +126,8 @@ class Limits:
     accept: int = 0
     formats: tuple[int, ...] = (wire.FORMAT_1, wire.FORMAT_2)
     decoder: wire.Decoder = wire.Decoder.DEFAULT
+    version: Mapping[str, int] = field(default_factory=dict)
+    lowest_version: Mapping[str, int] = field(default_factory=dict)
 
 
 def tflm_abi(kernel_build: int, schema_version: int) -> int:
@@ -146,6 +164,8 @@ def _model_contract(name: str, facts: Facts, limits: Limits) -> ModelContract:
         arena_bytes=supply,
         arena_need=need,
         slot_bytes=limits.slot_bytes,
+        version=limits.version.get(name, 0),
+        lowest_version=limits.lowest_version.get(name, 0),
         model_bytes=facts.length,
         model_sha256=facts.sha256,
         opset_hash=opset_hash(facts),
@@ -161,7 +181,12 @@ def build_contract(models: Sequence[tuple[str, Facts]], limits: Limits) -> Contr
     names = [name for name, _ in models]
     if len(set(names)) != len(names):
         raise Refusal(", ".join(names), "two models have one name", "name them with NAME=FILE")
-    for option, of_model in (("--arena", limits.arena_bytes), ("--arena-need", limits.arena_need)):
+    for option, of_model in (
+        ("--arena", limits.arena_bytes),
+        ("--arena-need", limits.arena_need),
+        ("--model-version", limits.version),
+        ("--lowest-version", limits.lowest_version),
+    ):
         for name in of_model:
             if name not in names:
                 raise Refusal(option, f"no model is named {name!r}", f"there is {', '.join(names)}")
@@ -239,6 +264,8 @@ def contract_json(contract: Contract) -> str:
                 "arena_bytes": m.arena_bytes,
                 "arena_need": {"bytes": m.arena_need.bytes, "origin": m.arena_need.origin},
                 "slot_bytes": m.slot_bytes,
+                "version": m.version,
+                "lowest_version": m.lowest_version,
                 "model_bytes": m.model_bytes,
                 "model_sha256": m.model_sha256.hex(),
                 "opset_hash": _hex32(m.opset_hash),
@@ -336,6 +363,8 @@ def _read_model(r: _Reader) -> ModelContract:
         arena_bytes=r.get("arena_bytes").integer(0, _U32_MAX),
         arena_need=ArenaNeed(need.get("bytes").integer(0, _U32_MAX), need.get("origin").text()),
         slot_bytes=slot_bytes,
+        version=r.get("version").integer(0, _U32_MAX),
+        lowest_version=r.get("lowest_version").integer(0, _U32_MAX),
         model_bytes=r.get("model_bytes").integer(1, slot_bytes),
         model_sha256=r.get("model_sha256").digest(),
         opset_hash=r.get("opset_hash").hex32(),

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from tinymldelta.contract import Contract
 from tinymldelta.delta.hints import Hint
 from tinymldelta.errors import Refusal
-from tinymldelta.wire.constants import WIRE_VERSION, Rule, Status, Verdict
+from tinymldelta.wire.constants import ENTRY, RECORD, WIRE_VERSION, Rule, Status, Verdict
 
 try:
     from tinymldelta._native import ffi, lib
@@ -26,6 +26,7 @@ except ImportError as error:  # a source tree without the compiled part
     ) from error
 
 COMPILED_IN: int = lib.TMD_SLOT_COMPILED_IN
+CUT_ANYWHERE: Final = 0xFFFFFFFF  # TMD_SIM_ANY; the binding has no macros
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class CutShape(IntEnum):
     BEFORE = lib.TMD_SIM_CUT_BEFORE
     PREFIX = lib.TMD_SIM_CUT_PREFIX
     TORN = lib.TMD_SIM_CUT_TORN
+    SUBSET = lib.TMD_SIM_CUT_SUBSET
     AFTER = lib.TMD_SIM_CUT_AFTER
 
 
@@ -86,11 +88,90 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """The active model: `slot` is 0, 1 or COMPILED_IN."""
+    """The active model: `slot` is 0, 1 or COMPILED_IN. length: with test vectors."""
 
     slot: int
     length: int
     sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What of a device is a choice. Sizes in bytes.
+
+    trial_starts: how often a new model is opened before it has to be confirmed, 0: never;
+    progress_bytes: a streamed update notes after so many how far it has come, 0: never.
+    """
+
+    trial_starts: int = 0
+    staging_bytes: int = 0
+    progress_bytes: int = 4096
+
+
+class Inference(Protocol):
+    """How a device runs a model: `struct tmd_inference`. Any exception is a failure."""
+
+    def setup(self, model: bytes) -> None: ...
+
+    def input(self, offset: int, data: bytes) -> None: ...
+
+    def invoke(self) -> None: ...
+
+    def output(self, offset: int, size: int) -> bytes: ...
+
+
+class SlotState(IntEnum):
+    """What the records know of a slot."""
+
+    NONE = lib.TMD_SLOT_IS_NONE
+    STREAMED = lib.TMD_SLOT_IS_STREAMED
+    PLANNED = lib.TMD_SLOT_IS_PLANNED
+    COMPLETE = lib.TMD_SLOT_IS_COMPLETE
+    REVERTED = lib.TMD_SLOT_IS_REVERTED
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the slot holds a whole model, so that its versions mean something."""
+        return self in (SlotState.COMPLETE, SlotState.REVERTED)
+
+
+@dataclass(frozen=True, slots=True)
+class SlotInfo:
+    """What the records say of a slot. length: of all that it holds; sha256: its first bytes.
+
+    While the slot is written, they are those of the model to come, and versions mean nothing.
+    """
+
+    state: SlotState
+    length: int
+    model_bytes: int
+    sha256: bytes
+    version: int
+    floor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What a store knows. version: of the active model; starts: of the model on trial."""
+
+    version: int
+    floor: int
+    sequence: int
+    updates: int
+    erases: int
+    written: int
+    starts: int
+    trial: bool
+    opened: bool
+    slots: tuple[SlotInfo, SlotInfo]
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A patch in the staging region. length: 0 if there is none; there: bytes that have come."""
+
+    length: int
+    there: int
 
 
 def _each_geometry() -> Iterator[tuple[Geometry, Any]]:
@@ -157,10 +238,13 @@ class NativeContract:
             name = ffi.new("char[]", model.name.encode())
             self._keep.append(name)
             c_model.name = name
+            c_model.id = model.id
             c_model.arena_bytes = model.arena_bytes
             c_model.opset_hash = model.opset_hash
             c_model.io_hash = model.io_hash
             c_model.slot_bytes = model.slot_bytes
+            c_model.version = model.version
+            c_model.lowest_version = model.lowest_version
             c_model.model_bytes = model.model_bytes
             ffi.memmove(c_model.model_sha256, model.model_sha256, 32)
         self._keep.append(models)
@@ -254,11 +338,15 @@ class Device:
     A context manager; memory that C allocated is given back at its end.
     """
 
-    def __init__(self, contract: Contract, index: int) -> None:
+    def __init__(self, contract: Contract, index: int, inference: Inference | None = None) -> None:
         self._contract = NativeContract(contract)
         self._index = index
         self._device = ffi.new("struct tmd_sim_device *")
+        self._model = ffi.new("struct tmd_model *")
         self._keep: list[Any] = []
+        self.inference_error = ""
+        """What the inference raised last."""
+        self._inference = self._callbacks(inference)
 
     def __enter__(self) -> Device:
         return self
@@ -266,10 +354,59 @@ class Device:
     def __exit__(self, *_: object) -> None:
         lib.tmd_sim_device_free(self._device)
 
+    def _callbacks(self, inference: Inference | None) -> Any:
+        """The inference as C calls it; without one, a firmware that cannot set up any model."""
+
+        def call(function: Callable[[Inference], None]) -> int:
+            try:
+                if inference is None:
+                    raise LookupError("no interpreter can be imported")
+                function(inference)
+            except Exception as error:  # must not cross the C code; it is a failure of the model
+                self.inference_error = str(error)
+                return 1
+            return 0
+
+        def setup(_ctx: Any, store: Any, model: Any) -> int:
+            data = ffi.new("uint8_t[]", model.bytes)
+            if lib.tmd_model_read(store, model, 0, data, model.bytes) != Status.OK:
+                return 1
+            return call(lambda i: i.setup(bytes(ffi.buffer(data, model.bytes))))
+
+        def take(_ctx: Any, offset: int, data: Any, size: int) -> int:
+            return call(lambda i: i.input(offset, bytes(ffi.buffer(data, size))))
+
+        def invoke(_ctx: Any) -> int:
+            return call(lambda i: i.invoke())
+
+        def give(_ctx: Any, offset: int, data: Any, size: int) -> int:
+            return call(lambda i: ffi.memmove(data, i.output(offset, size), size))
+
+        c_inference = ffi.new("struct tmd_inference *")
+        for name, function in (
+            ("setup", setup),
+            ("input", take),
+            ("invoke", invoke),
+            ("output", give),
+        ):
+            kind = ffi.typeof(getattr(c_inference, name))
+            callback = ffi.callback(kind, function, error=1)
+            self._keep.append(callback)
+            setattr(c_inference, name, callback)
+        return c_inference
+
     @classmethod
-    def create(cls, contract: Contract, index: int, geometry: Geometry) -> Device:
+    def create(
+        cls,
+        contract: Contract,
+        index: int,
+        geometry: Geometry,
+        options: Options | None = None,
+        inference: Inference | None = None,
+    ) -> Device:
         """A device with erased flash. Refuses if contract and geometry do not fit."""
-        device = cls(contract, index)
+        device = cls(contract, index, inference)
+        options = options or Options()
         c_geometry = ffi.new("struct tmd_sim_geometry *")
         name = ffi.new("char[]", geometry.name.encode())
         text = ffi.new("char[]", geometry.text.encode())
@@ -284,7 +421,14 @@ class Device:
         c_geometry.flags = (0 if geometry.needs_erase else lib.TMD_FLASH_NO_ERASE) | (
             lib.TMD_SIM_WRITE_ONCE if geometry.write_once else 0
         )
-        err = lib.tmd_sim_device_init(device._device, c_geometry, device._contract.pointer, index)
+        c_options = ffi.new("struct tmd_sim_options *")
+        c_options.trial_starts = options.trial_starts
+        c_options.staging_bytes = options.staging_bytes
+        c_options.progress_bytes = options.progress_bytes
+        err = lib.tmd_sim_device_init(
+            device._device, c_geometry, device._contract.pointer, index, c_options
+        )
+        device._device.config.inference = device._inference
         if err != Status.OK:
             raise Refusal(
                 "simulated flash",
@@ -294,9 +438,11 @@ class Device:
         return device
 
     @classmethod
-    def load(cls, contract: Contract, index: int, path: Path) -> Device:
-        """A device from its file, powered off: `boot` it."""
-        device = cls(contract, index)
+    def load(
+        cls, contract: Contract, index: int, path: Path, inference: Inference | None = None
+    ) -> Device:
+        """A device from its file: one that `is_on` goes on, another has to `boot`."""
+        device = cls(contract, index, inference)
         if not lib.tmd_sim_device_load(
             device._device, str(path).encode(), device._contract.pointer, index
         ):
@@ -305,6 +451,7 @@ class Device:
                 "not a simulated device of this version and contract",
                 "make one with `tmd sim init`",
             )
+        device._device.config.inference = device._inference
         return device
 
     def save(self, path: Path) -> None:
@@ -326,9 +473,68 @@ class Device:
         if err != Status.OK:
             raise Refusal("factory model", Status(err).name.lower(), "check contract and geometry")
 
-    def boot(self, garbage: int = 0xA5) -> Status:
-        """Power on with RAM full of `garbage`, and mount the store."""
-        return Status(lib.tmd_sim_device_boot(self._device, garbage))
+    def compile_in(self, model: bytes) -> None:
+        """Link `model` into the firmware. It is the one that the contract describes."""
+        if not lib.tmd_sim_device_compile_in(self._device, ffi.from_buffer(model), len(model)):
+            raise MemoryError
+
+    @property
+    def has_compiled_in(self) -> bool:
+        return bool(self._device.config.compiled_in != ffi.NULL)
+
+    def boot(self, seed: int = 0xA5) -> Status:
+        """Power on with RAM full of noise, and mount the store."""
+        self._model.slot = lib.TMD_SLOT_NONE
+        return Status(lib.tmd_sim_device_boot(self._device, seed))
+
+    @property
+    def _store(self) -> Any:
+        return ffi.addressof(self._device, "store")
+
+    def open(self) -> Status:
+        """Open the active model. One on trial is started: its test vectors run."""
+        self.inference_error = ""
+        return Status(lib.tmd_store_open(self._store, self._model))
+
+    def close(self) -> None:
+        """Close the model that was opened."""
+        lib.tmd_store_close(self._store, self._model)
+
+    def read_opened(self) -> bytes:
+        """The bytes of the opened model, without test vectors."""
+        data = ffi.new("uint8_t[]", self._model.bytes)
+        err = lib.tmd_model_read(self._store, self._model, 0, data, self._model.bytes)
+        if err != Status.OK:
+            raise Refusal("opened model", Status(err).name.lower(), "open it first")
+        return bytes(ffi.buffer(data, self._model.bytes))
+
+    def confirm(self) -> Status:
+        return Status(lib.tmd_store_confirm(self._store))
+
+    def revert(self) -> Status:
+        return Status(lib.tmd_store_revert(self._store))
+
+    def forget(self) -> Status:
+        """Forget what the inactive slot holds."""
+        return Status(lib.tmd_store_forget(self._store))
+
+    def stage(self, patch: bytes, piece: int) -> tuple[Status, int, int]:
+        """Send the patch through the staging region: status, where it went on, and bytes sent."""
+        data, length = ffi.from_buffer(patch), len(patch)
+        staging = ffi.addressof(self._device, "staging")
+        err = lib.tmd_staging_begin(staging, self._store, length, lib.tmd_crc32(0, data, length))
+        if err != Status.OK:
+            return Status(err), 0, 0
+        start, sent = int(staging.next), ffi.new("uint32_t *")
+        # It begins again, which finds what the first beginning left.
+        err = lib.tmd_sim_device_stage(self._device, data, length, piece, sent)
+        return Status(err), start, int(sent[0])
+
+    def resume(self) -> tuple[Status, Staged]:
+        """Apply the staged patch if it is complete: status, and what was there."""
+        status = Status(lib.tmd_sim_device_resume(self._device))
+        staging = self._device.staging
+        return status, Staged(int(staging.bytes), int(staging.next))
 
     def stream(self, patch: bytes, piece: int) -> Status:
         """Send the patch in pieces of `piece` bytes, and finish."""
@@ -349,12 +555,54 @@ class Device:
         return Active(a.slot, a.bytes, bytes(a.sha256))
 
     @property
-    def sequence(self) -> int:
-        """Sequence number of the newest record; 0 before the first."""
-        return int(self._device.store.sequence)
+    def info(self) -> Info:
+        info = ffi.new("struct tmd_store_info *")
+        lib.tmd_store_get_info(self._store, info)
+        return Info(
+            version=info.version,
+            floor=info.floor,
+            sequence=info.sequence,
+            updates=info.updates,
+            erases=info.erases,
+            written=info.written,
+            starts=info.starts,
+            trial=bool(info.trial),
+            opened=bool(self._device.store.started),
+            slots=(self._slot(0), self._slot(1)),
+        )
+
+    def _slot(self, number: int) -> SlotInfo:
+        record = bytes(self._device.store.record)
+        at = RECORD[f"slot{number}"].offset
+
+        def field(name: str) -> bytes:
+            place = ENTRY[name]
+            return record[at + place.offset : at + place.offset + place.size]
+
+        def value(name: str) -> int:
+            return int.from_bytes(field(name), "little")
+
+        return SlotInfo(
+            state=SlotState(value("state")),
+            length=value("bytes"),
+            model_bytes=value("model_bytes"),
+            sha256=field("sha256"),
+            version=value("version"),
+            floor=value("floor"),
+        )
+
+    @property
+    def lowest_version(self) -> int:
+        """What the contract asks of an update; the records may ask for more."""
+        return int(self._contract.pointer.models[self._index].lowest_version)
+
+    @property
+    def options(self) -> Options:
+        o = self._device.options
+        return Options(int(o.trial_starts), int(o.staging_bytes), int(o.progress_bytes))
 
     def read_active(self) -> bytes:
-        """The bytes of the active model, read through the store."""
+        """The bytes of the active model, with test vectors, read through the store."""
         length = self._device.store.active.bytes
         buffer = ffi.new("uint8_t[]", length)
         err = lib.tmd_store_read(ffi.addressof(self._device, "store"), 0, buffer, length)
@@ -387,18 +635,15 @@ class Device:
         """The first operation that real flash could not have done; empty if there was none."""
         return str(ffi.string(self._device.sim.illegal_text).decode())
 
-    def cut_at(self, operations_ahead: int, shape: CutShape) -> None:
-        """Let the power fail at the n-th write or erase from now; 0 takes it back."""
+    def cut_at(self, operations_ahead: int, shape: CutShape, part: int = CUT_ANYWHERE) -> None:
+        """Let the power fail at the n-th write or erase from now; 0 takes it back.
+
+        part: write units that are done before, modulo their number.
+        """
         sim = self._device.sim
         sim.cut_at = sim.counts.operations + operations_ahead if operations_ahead else 0
         sim.cut = int(shape)
-
-    def wake(self) -> Status:
-        """Mount again without touching power: a cut that lies ahead stays ahead."""
-        ahead, shape = self.pending_cut, CutShape(self._device.sim.cut)
-        status = self.boot()
-        self.cut_at(ahead, shape)
-        return status
+        sim.cut_part = part
 
     @property
     def pending_cut(self) -> int:
@@ -419,6 +664,11 @@ class Device:
     @property
     def powered(self) -> bool:
         return bool(self._device.sim.powered)
+
+    @property
+    def is_on(self) -> bool:
+        """Powered, with its store mounted."""
+        return bool(lib.tmd_sim_device_is_on(self._device))
 
 
 def read_note(path: Path) -> bytes:

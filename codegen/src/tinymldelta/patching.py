@@ -14,6 +14,9 @@ from tinymldelta.delta.encode import Progress, encode
 from tinymldelta.errors import Refusal
 from tinymldelta.facts import io_hash, opset_hash
 from tinymldelta.generate import read_facts
+from tinymldelta.interpreter import Interpreter, ModelInference
+from tinymldelta.vectors import Vectors, build_image, run_vectors
+from tinymldelta.versions import version_text
 from tinymldelta.wire import constants as wire
 from tinymldelta.wire.constants import RULES, STATUSES, DigestKind, Status, Verdict
 
@@ -44,9 +47,9 @@ class PatchOptions:
     """How a patch is made.
 
     format: 1 or 2; None for the best that the device takes. given: metadata values typed by hand,
-    which win over the facts; unguarded: leave all metadata out. lean: for a lean decoder; None for
-    what the device has. Of format 1 only: digest, and merge_gap, where ranges closer than so many
-    bytes become one chunk.
+    which win over the facts, and versions; unguarded: leave the guardrails' values out. lean: for a
+    lean decoder; None for what the device has. Of format 1 only: digest, and merge_gap, where
+    ranges closer than so many bytes become one chunk.
     """
 
     format: int | None = None
@@ -68,7 +71,10 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class MadePatch:
+    """image: what the slot will hold, target and test vectors; the base of the next patch."""
+
     data: bytes
+    image: bytes
     metadata: Metadata
     arena: ArenaNeed | None
     proof: Proof
@@ -114,6 +120,8 @@ def target_metadata(
         tflm_abi=tflm_abi(kernel_build, facts.schema_version),
         opset_hash=opset_hash(facts),
         io_hash=io_hash(facts),
+        model_version=given.model_version,
+        version_floor=given.version_floor,
         vendor=given.vendor,
     )
     typed = {n: getattr(given, n) for n in GIVEN_FIELDS if getattr(given, n) is not None}
@@ -129,18 +137,30 @@ def make_patch(
     options: PatchOptions,
     contract: Contract | None,
     index: int,
+    vectors: Vectors | None = None,
+    interpreter: Interpreter | None = None,
     progress: Progress | None = None,
 ) -> MadePatch:
     """Make the patch from `base` to `target`, and prove it on the device's C code.
 
-    where, target_where: what to call patch and target in messages. With a contract, the proof is
-    against it; without, against one that takes whatever metadata the patch carries. Raises Refusal
-    (PatchRefused if it is the device that refuses).
+    where, target_where: what to call patch and target in messages. vectors: test vectors to send
+    along; with an interpreter they are run, here and by the device's code. With a contract, the
+    proof is against it; without, against one that takes whatever metadata the patch carries. Raises
+    Refusal (PatchRefused if it is the device that refuses).
     """
     format_, lean = choose_format(options, contract, where)
-    metadata, arena = Metadata(vendor=options.given.vendor), None
+    given, arena = options.given, None
+    metadata = Metadata(
+        model_version=given.model_version, version_floor=given.version_floor, vendor=given.vendor
+    )
+    _check_floor(metadata, where)
     if not options.unguarded:
-        metadata, arena = target_metadata(target, target_where, contract, options.given)
+        metadata, arena = target_metadata(target, target_where, contract, given)
+    if vectors is not None:
+        if interpreter is not None:
+            run_vectors(target, vectors, target_where, interpreter)
+        target, vectors_at = build_image(target, vectors)
+        metadata = replace(metadata, self_test=vectors_at)
     try:
         if format_ == wire.FORMAT_1:
             data = format1_writer.write_patch(
@@ -151,7 +171,20 @@ def make_patch(
             data = format2_writer.write_patch(base, target, metadata=metadata, lean=lean, body=body)
     except ValueError as error:
         raise Refusal(where, str(error), "") from error
-    return MadePatch(data, metadata, arena, prove(data, base, target, where, contract, index))
+    proof = prove(data, base, target, where, contract, index, interpreter)
+    return MadePatch(data, target, metadata, arena, proof)
+
+
+def _check_floor(metadata: Metadata, where: str) -> None:
+    """A model below the floor that it sets would not be taken by the device that confirmed it."""
+    version, floor = metadata.model_version or 0, metadata.version_floor or 0
+    if floor > version:
+        raise Refusal(
+            where,
+            f"the version floor {version_text(floor)} is above the model's own version, "
+            f"{version_text(version)}",
+            "give --model-version, and --version-floor no higher than that",
+        )
 
 
 def choose_format(options: PatchOptions, contract: Contract | None, where: str) -> tuple[int, bool]:
@@ -189,14 +222,23 @@ def choose_format(options: PatchOptions, contract: Contract | None, where: str) 
 
 
 def prove(
-    patch: bytes, base: bytes, target: bytes, where: str, contract: Contract | None, index: int
+    patch: bytes,
+    base: bytes,
+    target: bytes,
+    where: str,
+    contract: Contract | None,
+    index: int,
+    interpreter: Interpreter | None = None,
 ) -> Proof:
-    """Apply the patch with the device's C code, streamed and staged, and compare the results."""
+    """Apply the patch with the device's C code, streamed and staged, and compare the results.
+
+    With an interpreter, the device opens the new model once: that runs its test vectors.
+    """
     contract = contract or contract_taking(patch, base)
     rules = _rules(contract, index, patch)
     counts = []
     for staged in (False, True):
-        with _device_with(contract, index, base, where) as device:
+        with _device_with(contract, index, base, where, interpreter) as device:
             before = device.counts
             status = device.staged(patch) if staged else device.stream(patch, piece=64)
             if status is not Status.OK:
@@ -208,6 +250,11 @@ def prove(
                     "please report this as a bug",
                 )
             counts.append(_since(before, device.counts, where))
+            if interpreter is not None:
+                slot = device.active.slot
+                if device.open() is not Status.OK or device.active.slot != slot:
+                    raise PatchRefused(where, Status.SELF_TEST, device.inference_error)
+                device.close()
     return Proof(rules, *counts)
 
 
@@ -258,6 +305,8 @@ def contract_taking(patch: bytes, base: bytes) -> Contract:
         arena_bytes=metadata.req_arena_bytes or 0,
         arena_need=ArenaNeed(metadata.req_arena_bytes or 0, "given"),
         slot_bytes=min(max(target_bytes, len(base), 1), _SIMULATED_MODEL_MAX),
+        version=0,
+        lowest_version=0,
         model_bytes=len(base),
         model_sha256=bytes(32),
         opset_hash=metadata.opset_hash or 0,
@@ -301,8 +350,17 @@ def _since(before: native.Counts, after: native.Counts, where: str) -> native.Co
     return delta
 
 
-def _device_with(contract: Contract, index: int, base: bytes, where: str) -> native.Device:
-    """A fresh simulated device of this contract on which `base` is the active model."""
+def _device_with(
+    contract: Contract,
+    index: int,
+    base: bytes,
+    where: str,
+    interpreter: Interpreter | None = None,
+) -> native.Device:
+    """A fresh simulated device of this contract on which `base` is the active model.
+
+    It has trials, without which no firmware takes test vectors.
+    """
     model = contract.models[index]
     if not 1 <= len(base) <= model.slot_bytes:
         raise Refusal(
@@ -314,7 +372,13 @@ def _device_with(contract: Contract, index: int, base: bytes, where: str) -> nat
     on_device = replace(model, model_bytes=len(base), model_sha256=native.sha256(base))
     models = (*contract.models[:index], on_device, *contract.models[index + 1 :])
     shaped = replace(contract, models=models)
-    device = native.Device.create(shaped, index, native.geometry_of(shaped))
+    device = native.Device.create(
+        shaped,
+        index,
+        native.geometry_of(shaped),
+        native.Options(trial_starts=1),
+        inference=ModelInference(interpreter) if interpreter else None,
+    )
     device.factory(base)
     status = device.boot()
     if status is not Status.OK:

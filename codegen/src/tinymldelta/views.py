@@ -9,6 +9,7 @@ from tinymldelta.contract import Contract, ModelContract
 from tinymldelta.errors import Refusal
 from tinymldelta.facts import OperatorFact, TensorFact
 from tinymldelta.tflm import resolver_method
+from tinymldelta.versions import version_text
 from tinymldelta.wire import constants as wire
 
 _BYTES_PER_LINE = 12
@@ -21,6 +22,11 @@ class ModelView:
     name: str
     macro: str
     index: int
+    id: str
+    version: str
+    version_text: str
+    lowest_version: str
+    lowest_version_text: str
     arena_bytes: int
     arena_note: str
     opset_hash: str
@@ -105,6 +111,11 @@ def _model_view(model: ModelContract, index: int) -> ModelView:
         name=model.name,
         macro=model.name.upper(),
         index=index,
+        id=f"0x{model.id:08x}u",
+        version=f"0x{model.version:08x}u",
+        version_text=version_text(model.version),
+        lowest_version=f"0x{model.lowest_version:08x}u",
+        lowest_version_text=version_text(model.lowest_version),
         arena_bytes=model.arena_bytes,
         arena_note=f"the model needs {need.bytes}, {need.origin}",
         opset_hash=f"0x{model.opset_hash:08x}u",

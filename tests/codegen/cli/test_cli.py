@@ -83,6 +83,10 @@ def test_help_of_every_command_exits_0(tmd: Tmd) -> None:
         ("sim", "boot"),
         ("sim", "status"),
         ("sim", "read"),
+        ("sim", "confirm"),
+        ("sim", "revert"),
+        ("sim", "forget"),
+        ("sim", "resume"),
     ):
         result = tmd(*command, "--help")
         assert result.exit_code == 0
@@ -112,6 +116,20 @@ def test_wrong_calls_exit_2(tmd: Tmd, digits: Path, contract: Path, tmp_path: Pa
         ),
         ("codegen", f"a={base}", "--out", tmp_path / "o", "--slot", 16384, "--arena", "x"),
         ("sim", "update", tmp_path / "f", tmp_path / "p", "--piece", "0"),
+        ("sim", "update", tmp_path / "f", tmp_path / "p", "--staged", "--stage"),
+        ("patch", base, base, "-o", tmp_path / "x", "--model-version", "1.2"),
+        ("patch", base, base, "-o", tmp_path / "x", "--tolerance", "1"),
+        ("codegen", f"a={base}", "--out", tmp_path / "o", "--slot", 16384, "--model-version", "v1"),
+        (
+            "codegen",
+            f"a={base}",
+            "--out",
+            tmp_path / "o",
+            "--slot",
+            16384,
+            "--lowest-version",
+            "256.0.0",
+        ),
     ):
         result = tmd(*arguments)
         assert result.exit_code == 2, (arguments, result.output)
@@ -307,6 +325,9 @@ def test_manual_metadata_makes_a_patch_for_any_binary(tmd: Tmd, tmp_path: Path) 
         "tflm_abi": 0x103,
         "opset_hash": 0x1234ABCD,
         "io_hash": 77,
+        "model_version": None,
+        "version_floor": None,
+        "self_test": None,
         "vendor": [],
     }
     assert (
@@ -370,9 +391,10 @@ def test_sim_update_switches_the_model(
     assert _state(tmd, flash)["active"]["slot"] == "slot 0"
     assert tmd("sim", "update", flash, patch, "--piece", "7").exit_code == 0
     state = _state(tmd, flash)
+    # One record says that slot 1 is being written, one that it is active.
     assert (state["active"]["slot"], state["record"], state["counts"]["illegal"]) == (
         "slot 1",
-        1,
+        2,
         0,
     )
     out = tmp_path / "model"
@@ -380,10 +402,15 @@ def test_sim_update_switches_the_model(
     assert out.read_bytes() == (digits / "target.tflite").read_bytes()
     again = tmd("sim", "update", flash, patch)
     assert again.exit_code == 1
+    assert "refused with TRIAL" in again.stderr
+    assert tmd("sim", "boot", flash).exit_code == 0
+    assert tmd("sim", "confirm", flash).exit_code == 0
+    again = tmd("sim", "update", flash, patch)
+    assert again.exit_code == 1
     assert "refused with BASE" in again.stderr
 
 
-@pytest.mark.parametrize("shape", ["before", "prefix", "torn", "after"])
+@pytest.mark.parametrize("shape", ["before", "prefix", "torn", "subset", "after"])
 def test_sim_cut_boot_and_update_again(
     tmd: Tmd, digits: Path, flash: Path, patch: Path, tmp_path: Path, shape: str
 ) -> None:
@@ -479,6 +506,8 @@ def test_every_named_fault_is_refused_at_the_command_line(
                 "OPERATORS",
                 "IO",
                 "SLOT",
+                "VERSION",
+                "SELF_TEST",
                 "DIGEST_KIND",
                 "FORMAT",
             ), fault.name

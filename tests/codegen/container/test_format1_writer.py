@@ -95,7 +95,7 @@ def test_bytes_are_those_of_the_tables() -> None:
     """Against the layout by hand, so that writer and reader cannot be wrong together."""
     base = bytes(100)
     target = b"\1\2\3" + bytes(50) + b"\7" * 40 + bytes(7) + b"a tail that is longer than before"
-    metadata = Metadata(16384, 0x0103, 0x1234ABCD, 0xDEADBEEF, ((0x99, b"?"),))
+    metadata = Metadata(16384, 0x0103, 0x1234ABCD, 0xDEADBEEF, vendor=((0x99, b"?"),))
     for digest in (DigestKind.NONE, DigestKind.CRC32, DigestKind.SHA256):
         has_crc = int(digest == DigestKind.CRC32)
         by_hand = kit.PatchParts(

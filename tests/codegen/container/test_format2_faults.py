@@ -30,7 +30,14 @@ def test_names_are_unique_and_all_statuses_are_there() -> None:
     names = [fault.name for fault in NAMED_FAULTS_2]
     assert len(set(names)) == len(names)
     reached = {fault.expected for fault in NAMED_FAULTS_2}
-    assert {Status.DECODER, Status.SIGNATURE, Status.BODY, Status.TRUNCATED} <= reached
+    assert {
+        Status.VERSION,
+        Status.SELF_TEST,
+        Status.DECODER,
+        Status.SIGNATURE,
+        Status.BODY,
+        Status.TRUNCATED,
+    } <= reached
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,9 @@ MAGIC = b"TMDCASE1"
 
 def encode_case(base: bytes, patch: bytes, accepts: Accepts) -> tuple[bytes, Status]:
     """One case with what the plain Python reader makes of it."""
+    # Its devices have no lowest version, and no interpreter.
+    assert accepts.lowest_version == 0
+    assert not accepts.self_test
     outcome = apply_patch(base, patch, accepts)
     target = outcome.target if outcome.status is Status.OK and outcome.target else b""
     formats = sum(1 << f for f in accepts.formats)

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from patchkit import Case
 from tinymldelta.container.accepts import Accepts
+from tinymldelta.container.format2 import read_patch
 from tinymldelta.container.format2_writer import write_patch
 from tinymldelta.container.patch import Metadata
 from tinymldelta.delta.hints import ELEMENTS, Hint, Kind, without_ranges
@@ -164,9 +165,24 @@ def random_case2(rng: random.Random) -> Case:
     lean = rng.random() < 0.25
     hints = without_ranges(hints) if lean else hints
     body = encode_body(base, target, hints, lean=lean, prices=rng.randrange(PRICE_LISTS))
-    patch = write_patch(base, target, metadata=METADATA, lean=lean, body=body)
+    version = rng.choice((None, 0, 1, 0xFFFFFFFF))
+    floor = rng.choice((None, rng.randint(0, version or 0)))
+    metadata = replace(METADATA, model_version=version, version_floor=floor)
+    patch = write_patch(base, target, metadata=metadata, lean=lean, body=body)
     accepts = replace(ACCEPTS, decoder=Decoder.LEAN) if lean else ACCEPTS
     return Case(base, patch, accepts, target)
+
+
+def with_vectors(rng: random.Random, case: Case) -> bytes:
+    """The patch with word of test vectors, which may be where they cannot be."""
+    patch = read_patch(case.patch, None)
+    size = patch.header.target_bytes
+    at = rng.choice((0, 1, rng.randrange(size), size - 1, size, 0xFFFFFFFF))
+    metadata = replace(patch.metadata, self_test=at)
+    body = case.patch[len(case.patch) - patch.sizes["body"] :]
+    lean = case.accepts.decoder is Decoder.LEAN
+    assert case.target is not None
+    return write_patch(case.base, case.target, metadata=metadata, lean=lean, body=body)
 
 
 def mutate2(rng: random.Random, patch: bytes, body_bytes: int) -> bytes:

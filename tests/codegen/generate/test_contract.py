@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,6 +61,8 @@ def test_the_model_is_found_by_name_or_alone(contract: Contract) -> None:
         ({"arena_bytes": {"app": 1 << 32}}, "does not fit 32 bits"),
         ({"arena_bytes": {"other": 10000}}, "no model is named 'other'"),
         ({"arena_need": {"other": 10000}}, "no model is named 'other'"),
+        ({"version": {"other": 1}}, "no model is named 'other'"),
+        ({"lowest_version": {"other": 1}}, "no model is named 'other'"),
     ],
 )
 def test_limits_that_cannot_work_are_refused(
@@ -88,6 +91,17 @@ def test_a_measured_arena_need_is_kept_with_its_origin(digits: Path) -> None:
         3000,
         "given",
     )
+
+
+def test_versions_are_per_model_and_kept(digits: Path, sst: Path) -> None:
+    models = [source(digits / "base.tflite", "digits"), source(sst / "base.tflite", "sst")]
+    limits = replace(LIMITS, version={"digits": 0x01020003}, lowest_version={"sst": 7})
+    contract = model_contracts(models, limits)
+    assert [(m.version, m.lowest_version) for m in contract.models] == [(0x01020003, 0), (0, 7)]
+    assert parse_contract(contract_json(contract), "c") == contract
+    # An id is worked out from the name, by all that need it.
+    assert [m.id for m in contract.models] == [zlib.crc32(b"digits"), zlib.crc32(b"sst")]
+    assert "id" not in json.loads(contract_json(contract))["models"][0]
 
 
 def _all_paths(value: object, path: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
@@ -129,8 +143,8 @@ def test_text_that_is_no_contract_is_refused(text: str) -> None:
 
 
 def test_another_wire_version_is_refused(contract: Contract) -> None:
-    text = contract_json(contract).replace('"wire_version": 2', '"wire_version": 3')
-    with pytest.raises(Refusal, match="wire version 3"):
+    text = contract_json(contract).replace('"wire_version": 3', '"wire_version": 2')
+    with pytest.raises(Refusal, match="wire version 2"):
         parse_contract(text, "c.json")
 
 

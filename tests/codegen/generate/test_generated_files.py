@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,6 +68,7 @@ USER_C = """
 _Static_assert(TMD_MODEL_SST == 1, "");
 int main(void) {
     const struct tmd_model_contract *m = &tmd_contract.models[TMD_MODEL_DIGITS];
+    printf("%x %x %x\\n", (unsigned)m->id, (unsigned)m->version, (unsigned)m->lowest_version);
     printf("%s %u %u %u %02x%02x %u %u\\n", m->name, (unsigned)m->model_bytes,
            (unsigned)sizeof(tmd_model_digits), (unsigned)(((uintptr_t)tmd_model_digits) % 16),
            m->model_sha256[0], m->model_sha256[31], (unsigned)tmd_contract.models_n,
@@ -79,7 +81,10 @@ int main(void) {
 def test_header_and_model_compile_and_say_what_the_contract_says(
     root: Path, models: list[ModelSource], tmp_path: Path
 ) -> None:
-    contract, _ = generate(models, LIMITS, tmp_path)
+    limits = replace(
+        LIMITS, version={"digits": 0xFF020003}, lowest_version={"digits": 0x01000000, "sst": 1}
+    )
+    contract, _ = generate(models, limits, tmp_path)
     (tmp_path / "main.c").write_text(USER_C)
     program = tmp_path / "main"
     subprocess.run(
@@ -100,6 +105,9 @@ def test_header_and_model_compile_and_say_what_the_contract_says(
     model = contract.models[0]
     sha = model.model_sha256
     assert printed == [
+        f"{zlib.crc32(b'digits'):x}",
+        "ff020003",
+        "1000000",
         "digits",
         str(model.model_bytes),
         str(model.model_bytes),
@@ -139,7 +147,7 @@ def test_header_of_another_wire_version_does_not_compile(
 ) -> None:
     generate(models, LIMITS, tmp_path)
     header = tmp_path / "tmd_contract.h"
-    header.write_text(header.read_text().replace("TMD_WIRE_VERSION != 2", "TMD_WIRE_VERSION != 3"))
+    header.write_text(header.read_text().replace("TMD_WIRE_VERSION != 3", "TMD_WIRE_VERSION != 4"))
     result = subprocess.run(
         [
             "cc",

@@ -15,19 +15,41 @@
 
 /*
  * Bytes of model that are gathered before they are programmed: a multiple of the flash's write
- * unit, 48 or more (a record has to fit), at most 256. Smaller saves RAM, larger saves calls.
+ * unit, 128 or more (a record has to fit), at most 256. Smaller saves RAM, larger saves calls. It
+ * is also the length of a block of a staging region.
  */
 #ifndef TMD_WRITE_BUFFER
 #define TMD_WRITE_BUFFER 256
 #endif
 
 /*
- * Erase units of one slot that a staged update can find unchanged and leave alone, a multiple of 8.
- * Units beyond are always rewritten. One bit of RAM each.
+ * Trials, 0 or 1: a new model is started a bounded number of times, and is gone unless the
+ * application confirms it. tmd_store_config.trial_starts says how often.
  */
-#ifndef TMD_PAGES_MAX
-#define TMD_PAGES_MAX 256
+#ifndef TMD_TRIAL
+#define TMD_TRIAL 1
 #endif
+
+/* Test vectors that come with a model, 0 or 1: run before its first use. Needs TMD_TRIAL. */
+#ifndef TMD_SELF_TEST
+#define TMD_SELF_TEST TMD_TRIAL
+#endif
+
+/*
+ * Remembering in flash how far an update has come, 0 or 1: what was done before a power cut is not
+ * done again, and a staged update leaves alone the erase units that hold their new content.
+ */
+#ifndef TMD_RESUME
+#define TMD_RESUME 1
+#endif
+
+/* Keeping a patch in a region of flash until it is applied, 0 or 1. */
+#ifndef TMD_STAGING
+#define TMD_STAGING TMD_RESUME
+#endif
+
+/* Erase units of a slot that a staged update can leave alone; those beyond are always written. */
+#define TMD_PAGES_MAX 224
 
 /*
  * The decoder of format 2: TMD_DECODER_DEFAULT, TMD_DECODER_LEAN (patches are about a fifth larger,

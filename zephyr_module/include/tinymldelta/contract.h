@@ -21,10 +21,13 @@ extern "C" {
 /* What the firmware has for one of its models. Sizes are in bytes. */
 struct tmd_model_contract {
 	const char *name;         /* as given to codegen; for messages only */
+	uint32_t id;              /* CRC-32 of the name: whose slots and records these are */
 	uint32_t arena_bytes;     /* tensor arena that the application reserves */
 	uint32_t opset_hash;      /* SPEC.md, OPSET_HASH of the model the firmware was built with */
 	uint32_t io_hash;         /* SPEC.md, IO_HASH of the same model */
 	uint32_t slot_bytes;      /* the largest model that a slot takes */
+	uint32_t version;         /* of the model the firmware was built with; 0 if it has none */
+	uint32_t lowest_version;  /* lowest one that an update may have; the model built with is exempt */
 	uint32_t model_bytes;     /* length of the model the firmware was built with */
 	uint8_t model_sha256[32]; /* its SHA-256 */
 };

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * The flash port: what a platform gives the store. Fill one struct tmd_flash per flash device;
- * copy ports/template to begin.
+ * ports/sim is one.
  *
  * The functions return 0, or any other value if the operation failed: it may then be not done,
  * partly done or done. Offsets are relative to the device's start. The core keeps within bounds and
@@ -41,7 +41,11 @@ struct tmd_flash {
 	int (*write)(void *ctx, uint32_t offset, const void *buf, uint32_t bytes);
 	/* Exactly one erase unit. Not called with TMD_FLASH_NO_ERASE; may then be NULL. */
 	int (*erase)(void *ctx, uint32_t offset, uint32_t bytes);
-	/* Address at which `bytes` from `offset` can be read as memory, or NULL. May be NULL. */
+	/*
+	 * Address at which `bytes` from `offset` can be read as memory, or NULL. May be NULL. It is
+	 * asked for nothing but models, each byte of which was read by `read`, without an error,
+	 * since it was written: nothing half-written is reached through memory, where it would fault.
+	 */
 	const void *(*map)(void *ctx, uint32_t offset, uint32_t bytes);
 	void *ctx; /* handed to the functions; owned by the port */
 

@@ -29,20 +29,29 @@
 extern "C" {
 #endif
 
+/* Format 2 carries less of the digests. */
+#if TMD_WITH_FORMAT_1
+#define TMD_BASE_DIGEST_MAX 32
+#define TMD_TARGET_DIGEST_MAX 32
+#else
+#define TMD_BASE_DIGEST_MAX 8
+#define TMD_TARGET_DIGEST_MAX 16
+#endif
+
 /* What a patch says of itself, whatever its format. Valid once the head is complete. */
 struct tmd_patch_info {
 	uint32_t base_bytes;
 	uint32_t target_bytes;
-	uint32_t value[TMD_TLVS_N]; /* by rule; valid if that bit of `present` is set */
+	uint32_t value[TMD_TLVS_N]; /* by tag - 1; 0 if that bit of `present` is not set */
 	uint16_t chunks_n;
 	uint16_t meta_bytes;
 	uint8_t format;
 	uint8_t digest_kind;       /* TMD_DIGEST_* */
 	uint8_t base_digest_bytes; /* how much of it the patch carries */
 	uint8_t target_digest_bytes;
-	uint8_t present;           /* bit r is set if the patch carries the TLV that rule r reads */
-	uint8_t base_digest[32];   /* the first bytes of it, as digest_kind says */
-	uint8_t target_digest[32]; /* likewise */
+	uint8_t present;           /* bit n is set if the patch carries the TLV with tag n + 1 */
+	uint8_t base_digest[TMD_BASE_DIGEST_MAX];     /* the first bytes of it, as digest_kind says */
+	uint8_t target_digest[TMD_TARGET_DIGEST_MAX]; /* likewise */
 };
 
 /* Decoder of format 1. Private to core/format1.c. */

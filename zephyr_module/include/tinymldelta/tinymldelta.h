@@ -11,6 +11,7 @@
 #include "flash.h"
 #include "guard.h"
 #include "patch.h"
+#include "staging.h"
 #include "status.h"
 #include "store.h"
 #include "update.h"

@@ -14,9 +14,15 @@
  *
  *	tmd_update_staged(&update, &store, &source);
  *
+ * A patch that is kept in flash until it is applied: staging.h.
+ *
  * In both, nothing is written before header, metadata, guardrails and the base's digest are
  * checked, and the active model and the records stay as they are until the last step, which is one
  * record. The first error stays: later calls return it again.
+ *
+ * No update begins while a model is on trial (TMD_ERR_TRIAL), or while the slot that would be
+ * written is open (TMD_ERR_BUSY). After a power cut both start again from the patch's first byte,
+ * and do not write again what had been written (tmd_store_config.progress_bytes).
  */
 #ifndef TINYMLDELTA_UPDATE_H
 #define TINYMLDELTA_UPDATE_H
@@ -40,7 +46,14 @@ struct tmd_update {
 	uint8_t slot;                    /* number of the slot that is written */
 	uint8_t step;
 	uint8_t pass;
-	uint8_t changed[TMD_PAGES_MAX / 8u]; /* bit n: erase unit n of the slot must be written */
+	uint16_t turn;  /* store->turn, as long as no other update has begun */
+	uint8_t writes; /* is the current erase unit written? */
+#if TMD_RESUME
+	uint8_t noted;   /* does the newest record tell of this update? */
+	uint32_t kept;   /* where the newest note says that erase units are done before this one */
+	uint32_t note_at; /* where the next note of progress is due */
+	uint8_t changed[TMD_PAGES_MAX / 8u]; /* staged, bit n: erase unit n must be written */
+#endif
 	struct tmd_patch patch;
 	struct tmd_fingerprint print; /* of the base, then of the target */
 };
@@ -56,7 +69,7 @@ int tmd_update_begin(struct tmd_update *update, struct tmd_store *store) TMD_MUS
 int tmd_update_write(struct tmd_update *update, const void *data, size_t bytes) TMD_MUST_CHECK;
 int tmd_update_finish(struct tmd_update *update) TMD_MUST_CHECK;
 
-/* Give up. The active model is what it was; the slot that was being written holds rubbish. */
+/* Give up. The active model is what it was; the same patch, sent again, goes on with what is there. */
 void tmd_update_abort(struct tmd_update *update);
 
 int tmd_update_staged(struct tmd_update *update, struct tmd_store *store,

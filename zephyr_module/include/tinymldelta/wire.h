@@ -6,7 +6,7 @@
 #ifndef TINYMLDELTA_WIRE_H
 #define TINYMLDELTA_WIRE_H
 
-#define TMD_WIRE_VERSION 2
+#define TMD_WIRE_VERSION 3
 
 /* Limits: a patch beyond one of them is refused. */
 #define TMD_META_MAX 1024u /* bytes of metadata in one patch */
@@ -62,13 +62,48 @@
 
 /* Offsets into the record in flash; all fields are little-endian. */
 #define TMD_RECORD_MAGIC 0u /* u16: 0x4D54 ('TM') */
-#define TMD_RECORD_VERSION 2u /* u8: layout of this record: 1 */
-#define TMD_RECORD_SLOT 3u /* u8: which slot is active: 0 or 1 */
+#define TMD_RECORD_VERSION 2u /* u8: layout of this record: 2 */
+#define TMD_RECORD_ACTIVE 3u /* u8: which model is active: 0 or 1, a slot's; 2, the one compiled in; 0x80 is added while it is on trial */
 #define TMD_RECORD_SEQUENCE 4u /* u32: rises by one from record to record, modulo 2^32 */
-#define TMD_RECORD_MODEL_BYTES 8u /* u32: length of the model in the slot */
-#define TMD_RECORD_MODEL_SHA256 12u /* u8[32]: SHA-256 of the model in the slot */
-#define TMD_RECORD_CRC 44u /* u32: CRC-32 of all bytes before it */
-#define TMD_RECORD_SIZE 48u
+#define TMD_RECORD_FLOOR 8u /* u32: lowest model version that is accepted */
+#define TMD_RECORD_UPDATES 12u /* u32: patches that the store has dealt with: switches, and refused staged patches */
+#define TMD_RECORD_ERASES 16u /* u32: erases of slots, records and staging so far, but for those lost to power cuts */
+#define TMD_RECORD_SLOT0 20u /* u8[52]: slot 0, as below */
+#define TMD_RECORD_SLOT1 72u /* u8[52]: slot 1 */
+#define TMD_RECORD_CRC 124u /* u32: CRC-32 of all bytes before it, begun with the CRC-32 of the model's name */
+#define TMD_RECORD_SIZE 128u
+
+/* Offsets into the record's entry for one slot; all fields are little-endian. */
+#define TMD_ENTRY_BYTES 0u /* u32: length of all that the slot holds */
+#define TMD_ENTRY_SHA256 4u /* u8[16]: first bytes of the SHA-256 of all that the slot holds */
+#define TMD_ENTRY_ARENA 20u /* u32: `REQ_ARENA_BYTES`; in state `STREAMED`, the erase unit that comes next; in state `PLANNED`, here begin 28 bytes of which bit n says that erase unit n is being written */
+#define TMD_ENTRY_ABI 24u /* u32: `TFLM_ABI` */
+#define TMD_ENTRY_OPSET 28u /* u32: `OPSET_HASH` */
+#define TMD_ENTRY_IO 32u /* u32: `IO_HASH` */
+#define TMD_ENTRY_VERSION 36u /* u32: `MODEL_VERSION` */
+#define TMD_ENTRY_FLOOR 40u /* u32: `VERSION_FLOOR` */
+#define TMD_ENTRY_MODEL_BYTES 44u /* u32: `SELF_TEST`; the length of the model, behind which test vectors may lie */
+#define TMD_ENTRY_PRESENT 48u /* u8: bit n: the patch carried the TLV with tag n + 1 */
+#define TMD_ENTRY_STATE 49u /* u8: slot state */
+#define TMD_ENTRY_STARTS 50u /* u8: how often the model was started on trial; in state `PLANNED`, the erase unit that comes next */
+#define TMD_ENTRY_RESERVED 51u /* u8: 0 */
+#define TMD_ENTRY_SIZE 52u
+
+/* Offsets into the first block of a staging region; all fields are little-endian. */
+#define TMD_STAGING_MAGIC 0u /* u32: 0x53444D54 ('TMDS') */
+#define TMD_STAGING_PATCH_BYTES 4u /* u32: length of the patch */
+#define TMD_STAGING_PATCH_ID 8u /* u32: what the sender calls it; its CRC-32 */
+#define TMD_STAGING_UPDATES 12u /* u32: `updates` of the newest record when it was begun: staged patches of other counts are done with */
+#define TMD_STAGING_SIZE 16u
+
+/* Offsets into the head of test vectors; all fields are little-endian. */
+#define TMD_SELF_TEST_VECTORS_N 0u /* u16: how many, at least 1 */
+#define TMD_SELF_TEST_TYPE 2u /* u8: element type of the outputs, as in TFLite's schema */
+#define TMD_SELF_TEST_RESERVED 3u /* u8: 0 */
+#define TMD_SELF_TEST_INPUT_BYTES 4u /* u32: bytes of all input tensors, one behind the other */
+#define TMD_SELF_TEST_OUTPUT_BYTES 8u /* u32: bytes of all output tensors, one behind the other */
+#define TMD_SELF_TEST_TOLERANCE 12u /* u32: how far an element may be off: binary32 for FLOAT32, else a number */
+#define TMD_SELF_TEST_SIZE 16u
 
 /* Format 2: its first byte is the format with these flags. */
 #define TMD_F2_SIGNED 0x10u /* an area with signatures follows the metadata */
@@ -115,16 +150,29 @@ enum { TMD_F2_PLAIN, TMD_F2_SCALED, TMD_F2_GAINED, TMD_F2_NEW };
 enum { TMD_F2_HAS_CHANGED, TMD_F2_HAS_PRODUCT, TMD_F2_HAS_LIMITS };
 
 #define TMD_RECORD_MAGIC_VALUE 0x4D54u
-#define TMD_RECORD_VERSION_VALUE 1u
+#define TMD_RECORD_VERSION_VALUE 2u
+#define TMD_STAGING_MAGIC_VALUE 0x53444D54u
+
+/* What a record says of a slot. */
+enum tmd_slot_state {
+	TMD_SLOT_IS_NONE = 0, /* nothing is known of it */
+	TMD_SLOT_IS_STREAMED = 1, /* a streamed update is writing: the erase units before the one that comes next are done */
+	TMD_SLOT_IS_PLANNED = 2, /* a staged update is writing, by a plan: its erase units before the one that comes next are done */
+	TMD_SLOT_IS_COMPLETE = 3, /* a whole model */
+	TMD_SLOT_IS_REVERTED = 4 /* a whole model that failed its trial */
+};
 
 /* Metadata TLVs: tag, and the one length that each value may have. */
 #define TMD_TLV_REQ_ARENA_BYTES 0x01u /* tensor arena that the target needs, in bytes */
 #define TMD_TLV_TFLM_ABI 0x02u /* kernel build (high byte) and TFLite schema version (low byte) */
 #define TMD_TLV_OPSET_HASH 0x03u /* hash of the operators that the target uses, with versions */
 #define TMD_TLV_IO_HASH 0x04u /* hash of the target's input and output tensors */
-#define TMD_TLVS_N 4u /* their tags are 1 to this */
+#define TMD_TLV_MODEL_VERSION 0x05u /* version of the target; 0 if it is missing */
+#define TMD_TLV_VERSION_FLOOR 0x06u /* lowest version that the device takes once the target is confirmed */
+#define TMD_TLV_SELF_TEST 0x07u /* where in the target its test vectors begin, which is the length of its model */
+#define TMD_TLVS_N 7u /* their tags are 1 to this */
 /* The one length of each value, by tag - 1. */
-#define TMD_TLV_SIZES {4u, 2u, 4u, 4u}
+#define TMD_TLV_SIZES {4u, 2u, 4u, 4u, 4u, 4u, 4u}
 #define TMD_TLV_VENDOR_FIRST 0x80u /* from here up: ignored by the core */
 
 /*
@@ -158,6 +206,10 @@ enum tmd_status {
 	TMD_ERR_FLASH_VERIFY = -13, /* flash does not read back what was written */
 	TMD_ERR_GEOMETRY = -14, /* slots, records, contract and flash geometry do not fit together */
 	TMD_ERR_NO_MODEL = -15, /* no slot holds a model that verifies, and none is compiled in */
+	TMD_ERR_TRIAL = -16, /* a new model is on trial, and no update begins before it has ended */
+	TMD_ERR_BUSY = -17, /* the slot that would be written is open */
+	TMD_ERR_STATE = -18, /* there is no trial to confirm or revert, or its model was not opened */
+	TMD_ERR_STAGING = -19, /* there is no staging region, or the patch does not fit it */
 	TMD_ERR_TRUNCATED = -20, /* the patch ends too early */
 	TMD_ERR_FORMAT = -21, /* not a patch, or a format that the firmware does not take */
 	TMD_ERR_HEADER = -22, /* a header field has an impossible value */
@@ -173,6 +225,9 @@ enum tmd_status {
 	TMD_ERR_IO = -44, /* the target's in or out tensors differ from those the application was built for */
 	TMD_ERR_SLOT = -45, /* the target does not fit the slot */
 	TMD_ERR_BASE = -46, /* the patch was made for another base than the active model */
+	TMD_ERR_VERSION = -47, /* the target's version is lower than the lowest that is accepted */
+	TMD_ERR_REVERTED = -48, /* the target failed its trial on this device */
+	TMD_ERR_SELF_TEST = -49, /* the model fails its test vectors, or the firmware cannot run them */
 	TMD_ERR_CHUNK_ENCODING = -60, /* a chunk has an unknown encoding or an impossible length */
 	TMD_ERR_CHUNK_ORDER = -61, /* chunks overlap or are out of order */
 	TMD_ERR_CHUNK_BOUNDS = -62, /* a chunk reaches beyond the target */
@@ -192,6 +247,10 @@ enum tmd_status {
 	X(TMD_ERR_FLASH_VERIFY, "FLASH_VERIFY", "flash does not read back what was written") \
 	X(TMD_ERR_GEOMETRY, "GEOMETRY", "slots, records, contract and flash geometry do not fit together") \
 	X(TMD_ERR_NO_MODEL, "NO_MODEL", "no slot holds a model that verifies, and none is compiled in") \
+	X(TMD_ERR_TRIAL, "TRIAL", "a new model is on trial, and no update begins before it has ended") \
+	X(TMD_ERR_BUSY, "BUSY", "the slot that would be written is open") \
+	X(TMD_ERR_STATE, "STATE", "there is no trial to confirm or revert, or its model was not opened") \
+	X(TMD_ERR_STAGING, "STAGING", "there is no staging region, or the patch does not fit it") \
 	X(TMD_ERR_TRUNCATED, "TRUNCATED", "the patch ends too early") \
 	X(TMD_ERR_FORMAT, "FORMAT", "not a patch, or a format that the firmware does not take") \
 	X(TMD_ERR_HEADER, "HEADER", "a header field has an impossible value") \
@@ -207,6 +266,9 @@ enum tmd_status {
 	X(TMD_ERR_IO, "IO", "the target's in or out tensors differ from those the application was built for") \
 	X(TMD_ERR_SLOT, "SLOT", "the target does not fit the slot") \
 	X(TMD_ERR_BASE, "BASE", "the patch was made for another base than the active model") \
+	X(TMD_ERR_VERSION, "VERSION", "the target's version is lower than the lowest that is accepted") \
+	X(TMD_ERR_REVERTED, "REVERTED", "the target failed its trial on this device") \
+	X(TMD_ERR_SELF_TEST, "SELF_TEST", "the model fails its test vectors, or the firmware cannot run them") \
 	X(TMD_ERR_CHUNK_ENCODING, "CHUNK_ENCODING", "a chunk has an unknown encoding or an impossible length") \
 	X(TMD_ERR_CHUNK_ORDER, "CHUNK_ORDER", "chunks overlap or are out of order") \
 	X(TMD_ERR_CHUNK_BOUNDS, "CHUNK_BOUNDS", "a chunk reaches beyond the target") \

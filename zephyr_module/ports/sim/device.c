@@ -26,24 +26,28 @@ static uint32_t record_patterns(const struct tmd_sim_geometry *geometry)
 }
 
 int tmd_sim_device_init(struct tmd_sim_device *device, const struct tmd_sim_geometry *geometry,
-			const struct tmd_contract *contract, uint16_t model)
+			const struct tmd_contract *contract, uint16_t model,
+			const struct tmd_sim_options *options)
 {
 	const uint32_t pattern =
 		geometry->pattern_n <= TMD_SIM_RUNS_MAX ? tmd_sim_pattern_bytes(geometry) : 0u;
 	struct tmd_store_config *config = &device->config;
 	uint32_t slot;
 	uint32_t records;
+	uint32_t staging;
 
 	memset(device, 0, sizeof(*device));
 	(void)snprintf(device->geometry_name, sizeof(device->geometry_name), "%.*s",
 		       (int)sizeof(device->geometry_name) - 1, geometry->name);
 	if (pattern == 0u || model >= contract->models_n ||
-	    contract->models[model].slot_bytes > TMD_MODEL_MAX / 4u) {
+	    contract->models[model].slot_bytes > TMD_MODEL_MAX / 8u ||
+	    options->staging_bytes > TMD_MODEL_MAX / 8u || options->trial_starts > UINT8_MAX) {
 		return TMD_ERR_GEOMETRY;
 	}
 	slot = patterns_for(pattern, contract->models[model].slot_bytes);
 	records = record_patterns(geometry);
-	if (!tmd_sim_init(&device->sim, geometry, 2u * slot + records)) {
+	staging = patterns_for(pattern, options->staging_bytes);
+	if (!tmd_sim_init(&device->sim, geometry, 2u * slot + records + staging)) {
 		return TMD_ERR_GEOMETRY;
 	}
 	/* The name that was given need not live as long as the device. */
@@ -55,12 +59,21 @@ int tmd_sim_device_init(struct tmd_sim_device *device, const struct tmd_sim_geom
 	config->slot[1] = (struct tmd_region){&device->sim.flash, slot * pattern, slot * pattern};
 	config->records =
 		(struct tmd_region){&device->sim.flash, 2u * slot * pattern, records * pattern};
+	if (staging != 0u) {
+		config->staging = (struct tmd_region){&device->sim.flash,
+						      (2u * slot + records) * pattern,
+						      staging * pattern};
+	}
+	device->options = *options;
+	config->trial_starts = (uint8_t)options->trial_starts;
+	config->progress_bytes = options->progress_bytes;
 	return TMD_OK;
 }
 
 void tmd_sim_device_free(struct tmd_sim_device *device)
 {
 	tmd_sim_free(&device->sim);
+	free(device->compiled_in);
 	free(device->note);
 	memset(device, 0, sizeof(*device));
 }
@@ -85,10 +98,40 @@ int tmd_sim_device_factory(struct tmd_sim_device *device, const uint8_t *model, 
 	return TMD_OK;
 }
 
-int tmd_sim_device_boot(struct tmd_sim_device *device, uint8_t garbage)
+bool tmd_sim_device_compile_in(struct tmd_sim_device *device, const uint8_t *model, uint32_t bytes)
 {
-	memset(&device->store, garbage, sizeof(device->store));
-	memset(&device->update, garbage, sizeof(device->update));
+	uint8_t *copy = malloc(bytes + 1u);
+
+	if (copy == NULL) {
+		return false;
+	}
+	memcpy(copy, model, bytes);
+	free(device->compiled_in);
+	device->compiled_in = copy;
+	device->config.compiled_in = copy;
+	return true;
+}
+
+static void fill_with_noise(void *memory, size_t bytes, uint64_t *seed)
+{
+	uint8_t *at = memory;
+
+	for (size_t i = 0; i < bytes; i++) {
+		*seed = *seed * 6364136223846793005u + 1442695040888963407u;
+		at[i] = (uint8_t)(*seed >> 56);
+	}
+}
+
+void tmd_sim_device_forget(struct tmd_sim_device *device, uint64_t seed)
+{
+	fill_with_noise(&device->store, sizeof(device->store), &seed);
+	fill_with_noise(&device->update, sizeof(device->update), &seed);
+	fill_with_noise(&device->staging, sizeof(device->staging), &seed);
+}
+
+int tmd_sim_device_boot(struct tmd_sim_device *device, uint64_t seed)
+{
+	tmd_sim_device_forget(device, seed);
 	tmd_sim_power_on(&device->sim);
 	return tmd_store_mount(&device->store, &device->config);
 }
@@ -135,6 +178,34 @@ int tmd_sim_device_staged(struct tmd_sim_device *device, const uint8_t *patch, u
 	return tmd_update_staged(&device->update, &device->store, &source);
 }
 
+#if TMD_STAGING
+
+int tmd_sim_device_stage(struct tmd_sim_device *device, const uint8_t *patch, uint32_t bytes,
+			 uint32_t piece, uint32_t *sent)
+{
+	struct tmd_staging *staging = &device->staging;
+	/* The name of a patch is the CRC-32 of it. */
+	int err = tmd_staging_begin(staging, &device->store, bytes, tmd_crc32(0, patch, bytes));
+
+	while (err == TMD_OK && staging->next < bytes) {
+		const uint32_t at = staging->next;
+		const uint32_t n = bytes - at < piece ? bytes - at : piece;
+
+		err = tmd_staging_write(staging, &patch[at], n);
+		if (sent != NULL) {
+			*sent += n;
+		}
+	}
+	return err != TMD_OK ? err : tmd_staging_apply(staging, &device->update);
+}
+
+int tmd_sim_device_resume(struct tmd_sim_device *device)
+{
+	return tmd_staging_resume(&device->staging, &device->store, &device->update);
+}
+
+#endif
+
 bool tmd_sim_device_set_note(struct tmd_sim_device *device, const uint8_t *note, uint32_t bytes)
 {
 	uint8_t *copy = malloc(bytes + 1u);
@@ -154,11 +225,13 @@ bool tmd_sim_device_set_note(struct tmd_sim_device *device, const uint8_t *note,
  * The file: magic, note, then what makes up the simulated flash. It stays on the machine that wrote
  * it, so its numbers are the machine's own; a changed struct changes the size that is stored first.
  */
-static const char file_magic[8] = {'T', 'M', 'D', 'S', 'I', 'M', '0', '1'};
+static const char file_magic[8] = {'T', 'M', 'D', 'S', 'I', 'M', '0', '3'};
 
 struct file_state {
 	uint32_t state_bytes; /* sizeof(struct file_state) */
 	uint32_t note_bytes;
+	uint32_t compiled_in_bytes; /* 0: none */
+	struct tmd_sim_options options;
 	uint32_t size;
 	uint32_t pattern_n;
 	struct tmd_flash_run pattern[TMD_SIM_RUNS_MAX];
@@ -170,11 +243,19 @@ struct file_state {
 	uint64_t cut_at;
 	uint64_t fault_at;
 	uint64_t random;
+	uint32_t cut_part;
 	char illegal_text[128];
 	uint8_t cut;
 	uint8_t fault;
 	uint8_t powered;
+	uint8_t on;
+	struct tmd_store store; /* if the device is on */
 };
+
+bool tmd_sim_device_is_on(const struct tmd_sim_device *device)
+{
+	return device->sim.powered && device->store.config == &device->config;
+}
 
 bool tmd_sim_device_save(const struct tmd_sim_device *device, const char *path)
 {
@@ -193,15 +274,27 @@ bool tmd_sim_device_save(const struct tmd_sim_device *device, const char *path)
 	memcpy(state.name, device->geometry_name, sizeof(state.name));
 	state.state_bytes = (uint32_t)sizeof(state);
 	state.note_bytes = device->note_bytes;
+	state.options = device->options;
+	if (device->compiled_in != NULL) {
+		state.compiled_in_bytes =
+			device->config.contract->models[device->config.model].model_bytes;
+	}
 	state.size = sim->size;
 	state.counts = sim->counts;
 	state.cut_at = sim->cut_at;
 	state.fault_at = sim->fault_at;
 	state.random = sim->random;
+	state.cut_part = sim->cut_part;
 	memcpy(state.illegal_text, sim->illegal_text, sizeof(state.illegal_text));
 	state.cut = sim->cut;
 	state.fault = sim->fault;
 	state.powered = sim->powered ? 1 : 0;
+	if (tmd_sim_device_is_on(device)) {
+		/* Not by mounting again: that would end a trial whose last start goes on. */
+		state.on = 1;
+		state.store = device->store;
+		state.store.config = NULL;
+	}
 
 	file = fopen(path, "wb");
 	if (file == NULL) {
@@ -211,6 +304,9 @@ bool tmd_sim_device_save(const struct tmd_sim_device *device, const char *path)
 	       fwrite(&state, sizeof(state), 1, file) == 1u &&
 	       (state.note_bytes == 0u ||
 		fwrite(device->note, 1, state.note_bytes, file) == state.note_bytes) &&
+	       (state.compiled_in_bytes == 0u ||
+		fwrite(device->compiled_in, 1, state.compiled_in_bytes, file) ==
+			state.compiled_in_bytes) &&
 	       fwrite(sim->bytes, 1, sim->size, file) == sim->size &&
 	       fwrite(sim->state, 1, units, file) == units;
 	return (fclose(file) == 0) && good;
@@ -250,10 +346,30 @@ long tmd_sim_device_note(const char *path, uint8_t *buf, uint32_t room)
 	return bytes;
 }
 
+/* The model in the firmware; its length is the contract's. */
+static bool load_compiled_in(struct tmd_sim_device *device, const struct file_state *state,
+			     FILE *file)
+{
+	const struct tmd_store_config *config = &device->config;
+
+	if (state->compiled_in_bytes == 0u) {
+		return true;
+	}
+	if (state->compiled_in_bytes != config->contract->models[config->model].model_bytes) {
+		return false;
+	}
+	device->compiled_in = malloc(state->compiled_in_bytes);
+	device->config.compiled_in = device->compiled_in;
+	return device->compiled_in != NULL &&
+	       fread(device->compiled_in, 1, state->compiled_in_bytes, file) ==
+		       state->compiled_in_bytes;
+}
+
 static bool load_body(struct tmd_sim_device *device, const struct file_state *state, FILE *file,
 		      const struct tmd_contract *contract, uint16_t model)
 {
 	struct tmd_sim *sim = &device->sim;
+	const struct tmd_store_config *config = &device->config;
 	struct tmd_sim_geometry geometry;
 	size_t units;
 
@@ -265,7 +381,7 @@ static bool load_body(struct tmd_sim_device *device, const struct file_state *st
 	geometry.write_bytes = state->write_bytes;
 	geometry.erased_value = state->erased_value;
 	geometry.flags = state->flags;
-	if (tmd_sim_device_init(device, &geometry, contract, model) != TMD_OK ||
+	if (tmd_sim_device_init(device, &geometry, contract, model, &state->options) != TMD_OK ||
 	    state->size != sim->size || state->note_bytes > NOTE_MAX) {
 		return false;
 	}
@@ -273,6 +389,7 @@ static bool load_body(struct tmd_sim_device *device, const struct file_state *st
 	device->note = malloc(state->note_bytes + 1u);
 	if (device->note == NULL ||
 	    fread(device->note, 1, state->note_bytes, file) != state->note_bytes ||
+	    !load_compiled_in(device, state, file) ||
 	    fread(sim->bytes, 1, sim->size, file) != sim->size ||
 	    fread(sim->state, 1, units, file) != units) {
 		return false;
@@ -282,11 +399,17 @@ static bool load_body(struct tmd_sim_device *device, const struct file_state *st
 	sim->cut_at = state->cut_at;
 	sim->fault_at = state->fault_at;
 	sim->random = state->random;
+	sim->cut_part = state->cut_part;
 	memcpy(sim->illegal_text, state->illegal_text, sizeof(sim->illegal_text));
 	sim->illegal_text[sizeof(sim->illegal_text) - 1u] = '\0';
 	sim->cut = state->cut;
 	sim->fault = state->fault;
 	sim->powered = state->powered != 0u;
+	if (state->on != 0u) {
+		device->store = state->store;
+		device->store.config = config;
+		device->store.updating = false;
+	}
 	return true;
 }
 

@@ -90,19 +90,22 @@ static uint32_t unit_of(const struct tmd_sim *sim, uint32_t offset, uint32_t *by
 	return 0;
 }
 
-bool tmd_sim_faults(const struct tmd_sim *sim, uint32_t offset, uint32_t bytes)
+bool tmd_sim_is_weak(const struct tmd_sim *sim, uint32_t offset, uint32_t bytes)
 {
 	const uint32_t unit = sim->flash.write_bytes;
 
-	if ((sim->geometry.flags & TMD_SIM_WRITE_ONCE) == 0u) {
-		return false;
-	}
 	for (uint32_t u = offset / unit; u <= (offset + bytes - 1u) / unit; u++) {
 		if (sim->state[u] == (uint8_t)UNIT_TORN) {
 			return true;
 		}
 	}
 	return false;
+}
+
+bool tmd_sim_faults(const struct tmd_sim *sim, uint32_t offset, uint32_t bytes)
+{
+	return (sim->geometry.flags & TMD_SIM_WRITE_ONCE) != 0u &&
+	       tmd_sim_is_weak(sim, offset, bytes);
 }
 
 static int sim_read(void *ctx, uint32_t offset, void *buf, uint32_t bytes)
@@ -117,11 +120,9 @@ static int sim_read(void *ctx, uint32_t offset, void *buf, uint32_t bytes)
 	}
 	sim->counts.reads++;
 	sim->counts.bytes_read += bytes;
-	if (tmd_sim_faults(sim, offset, bytes)) {
-		return FAILED;
-	}
+	/* What a torn unit holds may look right: an ECC error comes with the data, not instead. */
 	memcpy(buf, &sim->bytes[offset], bytes);
-	return 0;
+	return tmd_sim_faults(sim, offset, bytes) ? FAILED : 0;
 }
 
 static const void *sim_map(void *ctx, uint32_t offset, uint32_t bytes)
@@ -135,20 +136,29 @@ static const void *sim_map(void *ctx, uint32_t offset, uint32_t bytes)
 	return &sim->bytes[offset];
 }
 
-/* Program one write unit; a torn one keeps some of its old bits. */
+/*
+ * Program one write unit; a torn one keeps some of its old bits. One that kept them all, on flash
+ * that would not show it, was not touched: nobody could ever know.
+ */
 static void program_unit(struct tmd_sim *sim, uint32_t offset, const uint8_t *buf, bool torn)
 {
 	const uint32_t unit = sim->flash.write_bytes;
 	uint8_t *state = &sim->state[offset / unit];
+	bool changed = !torn || (sim->geometry.flags & TMD_SIM_WRITE_ONCE) != 0u;
 
-	if (*state != (uint8_t)UNIT_ERASED && (sim->flash.flags & TMD_FLASH_NO_ERASE) == 0u) {
-		sim->counts.rewrites++;
-	}
 	for (uint32_t i = 0; i < unit; i++) {
 		const uint8_t keep = torn ? (uint8_t)next_random(sim) : 0u;
 		uint8_t *cell = &sim->bytes[offset + i];
+		const uint8_t next = (uint8_t)((*cell & keep) | (buf[i] & (uint8_t)~keep));
 
-		*cell = (uint8_t)((*cell & keep) | (buf[i] & (uint8_t)~keep));
+		changed = changed || next != *cell;
+		*cell = next;
+	}
+	if (!changed) {
+		return;
+	}
+	if (*state != (uint8_t)UNIT_ERASED && (sim->flash.flags & TMD_FLASH_NO_ERASE) == 0u) {
+		sim->counts.rewrites++;
 	}
 	*state = (uint8_t)(torn ? UNIT_TORN : UNIT_PROGRAMMED);
 }
@@ -187,22 +197,39 @@ static enum tmd_sim_fault fault_now(const struct tmd_sim *sim)
 		       : TMD_SIM_FAULT_NONE;
 }
 
+/* How many of `units` the cut operation has done. */
+static uint32_t part_of(struct tmd_sim *sim, uint32_t units)
+{
+	return sim->cut_part == TMD_SIM_ANY ? (uint32_t)(next_random(sim) % units)
+					    : sim->cut_part % units;
+}
+
 static int cut_write(struct tmd_sim *sim, uint32_t offset, const uint8_t *buf, uint32_t bytes)
 {
 	const uint32_t unit = sim->flash.write_bytes;
 	const uint32_t units = bytes / unit;
 	uint32_t whole = 0;
+	uint32_t torn = 0;
 
-	if (sim->cut == (uint8_t)TMD_SIM_CUT_PREFIX || sim->cut == (uint8_t)TMD_SIM_CUT_TORN) {
-		whole = (uint32_t)(next_random(sim) % units);
-	} else if (sim->cut == (uint8_t)TMD_SIM_CUT_AFTER) {
+	switch ((enum tmd_sim_cut)sim->cut) {
+	case TMD_SIM_CUT_PREFIX:
+		whole = part_of(sim, units);
+		break;
+	case TMD_SIM_CUT_TORN:
+		whole = part_of(sim, units);
+		torn = 1;
+		break;
+	case TMD_SIM_CUT_SUBSET:
+		torn = units;
+		break;
+	case TMD_SIM_CUT_AFTER:
 		whole = units;
+		break;
+	default:
+		break;
 	}
-	for (uint32_t u = 0; u < whole; u++) {
-		program_unit(sim, offset + u * unit, &buf[u * unit], false);
-	}
-	if (sim->cut == (uint8_t)TMD_SIM_CUT_TORN) {
-		program_unit(sim, offset + whole * unit, &buf[whole * unit], true);
+	for (uint32_t u = 0; u < whole + torn; u++) {
+		program_unit(sim, offset + u * unit, &buf[u * unit], u >= whole);
 	}
 	sim->powered = false;
 	return FAILED;
@@ -263,8 +290,7 @@ static int cut_erase(struct tmd_sim *sim, uint32_t offset, uint32_t bytes)
 	const uint32_t unit = sim->flash.write_bytes;
 
 	if (sim->cut == (uint8_t)TMD_SIM_CUT_PREFIX) {
-		erase_bytes(sim, offset,
-			    (uint32_t)(next_random(sim) % (bytes / unit)) * unit);
+		erase_bytes(sim, offset, part_of(sim, bytes / unit) * unit);
 	} else if (sim->cut == (uint8_t)TMD_SIM_CUT_TORN) {
 		/* Any bits are left; or it reads as erased, and does not hold. */
 		const bool weak = (next_random(sim) & 1u) != 0u;
@@ -272,6 +298,15 @@ static int cut_erase(struct tmd_sim *sim, uint32_t offset, uint32_t bytes)
 		for (uint32_t i = 0; i < bytes; i++) {
 			sim->bytes[offset + i] =
 				weak ? sim->flash.erased_value : (uint8_t)next_random(sim);
+		}
+		memset(&sim->state[offset / unit], UNIT_TORN, bytes / unit);
+	} else if (sim->cut == (uint8_t)TMD_SIM_CUT_SUBSET) {
+		for (uint32_t i = 0; i < bytes; i++) {
+			const uint8_t keep = (uint8_t)next_random(sim);
+			uint8_t *cell = &sim->bytes[offset + i];
+
+			*cell = (uint8_t)((*cell & keep) |
+					  (sim->flash.erased_value & (uint8_t)~keep));
 		}
 		memset(&sim->state[offset / unit], UNIT_TORN, bytes / unit);
 	} else if (sim->cut == (uint8_t)TMD_SIM_CUT_AFTER) {
@@ -328,6 +363,7 @@ bool tmd_sim_init(struct tmd_sim *sim, const struct tmd_sim_geometry *geometry, 
 	sim->geometry = *geometry;
 	sim->size = pattern * patterns;
 	sim->random = 0x9E3779B97F4A7C15u;
+	sim->cut_part = TMD_SIM_ANY;
 	sim->runs = calloc(runs, sizeof(*sim->runs));
 	sim->bytes = malloc(sim->size);
 	sim->state = calloc(sim->size / geometry->write_bytes + 1u, 1);
@@ -364,6 +400,7 @@ void tmd_sim_free(struct tmd_sim *sim)
 void tmd_sim_power_on(struct tmd_sim *sim)
 {
 	sim->powered = true;
+	sim->cut_part = TMD_SIM_ANY;
 	sim->cut_at = 0;
 	sim->fault_at = 0;
 }

@@ -30,6 +30,7 @@ enum tmd_sim_flags {
 };
 
 #define TMD_SIM_RUNS_MAX 3
+#define TMD_SIM_ANY 0xFFFFFFFFu /* a random number of them */
 
 /* A kind of flash. The device is the pattern of runs, repeated as often as it takes. */
 struct tmd_sim_geometry {
@@ -47,6 +48,7 @@ enum tmd_sim_cut {
 	TMD_SIM_CUT_BEFORE, /* nothing was done */
 	TMD_SIM_CUT_PREFIX, /* whole write units were programmed; of an erase, some bytes */
 	TMD_SIM_CUT_TORN,   /* the same, and a unit with some bits programmed; a half or weak erase */
+	TMD_SIM_CUT_SUBSET, /* any bits of all of it were programmed, or erased */
 	TMD_SIM_CUT_AFTER,  /* all was done, and the caller did not learn of it */
 	TMD_SIM_CUTS_N
 };
@@ -83,6 +85,7 @@ struct tmd_sim {
 	uint64_t cut_at;        /* the operation (as counted) that the power cut hits; 0: none */
 	uint64_t fault_at;      /* the operation that goes wrong; 0: none */
 	uint64_t random;        /* state of the generator that torn contents come from */
+	uint32_t cut_part;      /* write units done before the cut, modulo their number; TMD_SIM_ANY */
 	uint8_t cut;            /* enum tmd_sim_cut */
 	uint8_t fault;          /* enum tmd_sim_fault */
 	bool powered;
@@ -100,6 +103,12 @@ void tmd_sim_power_on(struct tmd_sim *sim);
 
 /* Bytes of one repetition of the pattern. */
 uint32_t tmd_sim_pattern_bytes(const struct tmd_sim_geometry *geometry);
+
+/*
+ * Does some byte of the range lie in a unit that a cut left half-written or half-erased? It may read
+ * right, and does not hold.
+ */
+bool tmd_sim_is_weak(const struct tmd_sim *sim, uint32_t offset, uint32_t bytes);
 
 /* Is some byte of the range in a half-written unit, which faults when read? */
 bool tmd_sim_faults(const struct tmd_sim *sim, uint32_t offset, uint32_t bytes);

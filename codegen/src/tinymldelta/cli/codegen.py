@@ -10,6 +10,7 @@ import click
 from tinymldelta.cli.console import (
     JSON_OPTION,
     Number,
+    Version,
     console,
     print_json,
     read_bytes,
@@ -35,8 +36,10 @@ def model_sources(arguments: tuple[str, ...]) -> list[ModelSource]:
     return sources
 
 
-def _per_model(option: str, values: tuple[str, ...], names: list[str]) -> dict[str, int]:
-    """[NAME=]BYTES options; a plain number is for the only model."""
+def _per_model(
+    option: str, values: tuple[str, ...], names: list[str], kind: click.ParamType[int]
+) -> dict[str, int]:
+    """[NAME=]VALUE options; a plain value is for the only model."""
     result: dict[str, int] = {}
     for value in values:
         name, sep, number = value.rpartition("=")
@@ -46,7 +49,7 @@ def _per_model(option: str, values: tuple[str, ...], names: list[str]) -> dict[s
             name = names[0]
         if name in result:
             raise click.BadParameter(f"{name} is given twice", param_hint=option)
-        result[name] = Number(_U32_MAX).convert(number, None, None)
+        result[name] = kind.convert(number, None, None)
     return result
 
 
@@ -112,6 +115,18 @@ def _print_budget(contract: Contract) -> None:
     help="What the model needs of it, if you measured it; else it is estimated.",
 )
 @click.option(
+    "--model-version",
+    multiple=True,
+    metavar="[NAME=]X",
+    help="Version of the model, like 1.2.3 or a whole number.",
+)
+@click.option(
+    "--lowest-version",
+    multiple=True,
+    metavar="[NAME=]X",
+    help="Lowest version that an update of the model may have.",
+)
+@click.option(
     "--kernel-build",
     type=Number(255),
     default=0,
@@ -149,6 +164,8 @@ def codegen(
     write: int,
     arena: tuple[str, ...],
     arena_need: tuple[str, ...],
+    model_version: tuple[str, ...],
+    lowest_version: tuple[str, ...],
     kernel_build: int,
     accept_unguarded: bool,
     accept_no_digest: bool,
@@ -168,12 +185,15 @@ def codegen(
         raise click.UsageError("--decoder none and --no-format-1 leave no format to take")
     sources = model_sources(models)
     names = [source.name for source in sources]
+    number, version = Number(_U32_MAX), Version()
     limits = Limits(
         slot_bytes=slot,
         erase_bytes=erase,
         write_bytes=write,
-        arena_bytes=_per_model("--arena", arena, names),
-        arena_need=_per_model("--arena-need", arena_need, names),
+        arena_bytes=_per_model("--arena", arena, names, number),
+        arena_need=_per_model("--arena-need", arena_need, names, number),
+        version=_per_model("--model-version", model_version, names, version),
+        lowest_version=_per_model("--lowest-version", lowest_version, names, version),
         kernel_build=kernel_build,
         formats=formats,
         decoder=wire.Decoder[decoder.upper()],

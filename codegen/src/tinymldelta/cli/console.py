@@ -24,6 +24,7 @@ from tinymldelta.delta.encode import Progress
 from tinymldelta.errors import Refusal
 from tinymldelta.output import write_atomically
 from tinymldelta.patching import PatchRefused
+from tinymldelta.versions import parse_version
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -130,12 +131,29 @@ class Number(click.ParamType[int]):
         return number
 
 
+class Version(click.ParamType[int]):
+    """A version like 1.2.3, or the whole number that stands for it."""
+
+    name = "version"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_version(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 def metadata_json(metadata: Metadata) -> dict[str, Any]:
     return {
         "req_arena_bytes": metadata.req_arena_bytes,
         "tflm_abi": metadata.tflm_abi,
         "opset_hash": metadata.opset_hash,
         "io_hash": metadata.io_hash,
+        "model_version": metadata.model_version,
+        "version_floor": metadata.version_floor,
+        "self_test": metadata.self_test,
         "vendor": [{"tag": tag, "value": value.hex()} for tag, value in metadata.vendor],
     }
 

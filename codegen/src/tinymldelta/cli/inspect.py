@@ -24,6 +24,7 @@ from tinymldelta.errors import Refusal
 from tinymldelta.facts import Facts, TensorFact, io_hash, opset_hash
 from tinymldelta.generate import read_facts
 from tinymldelta.patching import PatchRefused
+from tinymldelta.versions import version_text
 from tinymldelta.wire import constants as wire
 
 _TFLITE_IDENTIFIER = b"TFL3"
@@ -105,6 +106,16 @@ def _patch_json(patch: Patch) -> dict[str, Any]:
     }
 
 
+def _tlv_text(tag: wire.Tlv, value: int | None) -> str:
+    if value is None:
+        return "missing" if any(rule.tlv == tag for rule in wire.RULES.values()) else "-"
+    if tag in (wire.Tlv.MODEL_VERSION, wire.Tlv.VERSION_FLOOR):
+        return version_text(value)
+    if tag is wire.Tlv.SELF_TEST:
+        return f"test vectors from byte {value:,} on"
+    return str(value) if tag is wire.Tlv.REQ_ARENA_BYTES else f"{value:#x}"
+
+
 def _print_patch(patch: Patch, where: str) -> None:
     header, metadata = patch.header, patch.metadata
     size = wire.DIGEST_SIZE[header.digest_kind]
@@ -121,15 +132,7 @@ def _print_patch(patch: Patch, where: str) -> None:
         f"{header.target_digest[:size].hex() or '-'}",
     )
     for tag in wire.Tlv:
-        value = metadata.value(tag)
-        text = (
-            "missing"
-            if value is None
-            else str(value)
-            if tag is wire.Tlv.REQ_ARENA_BYTES
-            else (f"{value:#x}")
-        )
-        t.add_row(tag.name, text)
+        t.add_row(tag.name, _tlv_text(tag, metadata.value(tag)))
     for vendor_tag, vendor_value in metadata.vendor:
         t.add_row(f"vendor {vendor_tag:#04x}", vendor_value.hex() or "empty")
     if header.version == wire.FORMAT_1:
@@ -154,6 +157,8 @@ def _contract_json(contract: Contract) -> dict[str, Any]:
                 "name": m.name,
                 "arena_bytes": m.arena_bytes,
                 "slot_bytes": m.slot_bytes,
+                "version": m.version,
+                "lowest_version": m.lowest_version,
                 "model_bytes": m.model_bytes,
                 "model_sha256": m.model_sha256.hex(),
             }
@@ -176,7 +181,9 @@ def _print_contract(contract: Contract, where: str) -> None:
     for m in contract.models:
         t.add_row(
             f"model {m.name}",
-            f"{m.model_bytes:,} bytes in a slot of {m.slot_bytes:,}, arena {m.arena_bytes:,}",
+            f"version {version_text(m.version)}, {m.model_bytes:,} bytes in a slot of "
+            f"{m.slot_bytes:,}, arena {m.arena_bytes:,}, updates from version "
+            f"{version_text(m.lowest_version)} on",
         )
     console().print(t)
 

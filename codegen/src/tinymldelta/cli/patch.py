@@ -12,6 +12,7 @@ from tinymldelta.cli.console import (
     JSON_OPTION,
     MODEL_OPTION,
     Number,
+    Version,
     console,
     encoding_progress,
     load_contract,
@@ -23,6 +24,8 @@ from tinymldelta.cli.console import (
     write_output,
 )
 from tinymldelta.container.patch import Metadata
+from tinymldelta.generate import read_facts
+from tinymldelta.interpreter import Interpreter, find_interpreter
 from tinymldelta.patching import (
     GIVEN_FIELDS,
     MadePatch,
@@ -31,16 +34,22 @@ from tinymldelta.patching import (
     explain,
     make_patch,
 )
+from tinymldelta.vectors import Vectors, read_vectors
 from tinymldelta.wire import constants as wire
 from tinymldelta.wire.constants import DigestKind
 
 _DIGESTS = {"none": DigestKind.NONE, "crc32": DigestKind.CRC32, "sha256": DigestKind.SHA256}
 
 
-def _report(made: MadePatch, base: bytes, target: bytes, out: Path, guarded_by: str) -> None:
+def _report(
+    made: MadePatch, base: bytes, target: bytes, vectors: str, out: Path, guarded_by: str
+) -> None:
     t = table("", "bytes", "of the target", right=(1, 2))
     t.add_row("base", f"{len(base):,}", "")
     t.add_row("target", f"{len(target):,}", "100.0 %")
+    if vectors:
+        extra = len(made.image) - len(target)
+        t.add_row(f"  its {vectors}", f"{extra:,}", f"{extra / len(target):.1%}")
     t.add_row("patch", f"{len(made.data):,}", f"{len(made.data) / len(target):.1%}")
     console().print(t)
     for rule in made.proof.rules:
@@ -51,6 +60,29 @@ def _report(made: MadePatch, base: bytes, target: bytes, out: Path, guarded_by: 
         f"{staged.bytes_written:,} bytes written"
     )
     click.echo(f"wrote {out}")
+
+
+def _read_vectors(
+    path: Path, target: bytes, target_where: str, tolerance: float | None
+) -> tuple[Vectors, Interpreter | None]:
+    """The vectors of a file, and what is there to run them; says so where there is nothing."""
+    facts = read_facts(target, target_where)
+    vectors = read_vectors(read_bytes(path), str(path), facts, tolerance or 0)
+    interpreter = find_interpreter()
+    if interpreter is None:
+        click.echo(
+            f"tmd: {path}: the test vectors were not run: no interpreter can be imported "
+            "(pip install ai-edge-litert, tensorflow or tflite-micro)",
+            err=True,
+        )
+    return vectors, interpreter
+
+
+def _vectors_text(vectors: Vectors | None, interpreter: Interpreter | None) -> str:
+    if vectors is None:
+        return ""
+    run = f"run by {interpreter.name}" if interpreter else "not run"
+    return f"{len(vectors.inputs)} test vectors, {run}"
 
 
 @click.command()
@@ -110,6 +142,37 @@ def _report(made: MadePatch, base: bytes, target: bytes, out: Path, guarded_by: 
     is_flag=True,
     help="No guardrail metadata: only firmware that accepts this takes the patch.",
 )
+@click.option(
+    "--model-version",
+    type=Version(),
+    metavar="X",
+    help="Version of TARGET, like 1.2.3 or a whole number; 0 if not given.",
+)
+@click.option(
+    "--version-floor",
+    type=Version(),
+    metavar="X",
+    help="Once TARGET is confirmed, the device takes no lower version than this.",
+)
+@click.option(
+    "--test-vectors",
+    "vectors_path",
+    type=FILE,
+    metavar="FILE.npz",
+    help="Send these inputs and outputs along; the device runs them before it uses TARGET.",
+)
+@click.option(
+    "--tolerance",
+    type=float,
+    metavar="T",
+    help="How far an output may be off: for integers in quantised steps; 0 if not given.",
+)
+@click.option(
+    "--image",
+    type=FILE,
+    metavar="OUT.img",
+    help="Write what the slot will hold, TARGET with its test vectors: the base of the next patch.",
+)
 @JSON_OPTION
 @refusals_exit_1
 def patch(
@@ -127,6 +190,11 @@ def patch(
     opset_hash: int | None,
     io_hash: int | None,
     unguarded: bool,
+    model_version: int | None,
+    version_floor: int | None,
+    vectors_path: Path | None,
+    tolerance: float | None,
+    image: Path | None,
     as_json: bool,
 ) -> None:
     """Make the patch that turns BASE into TARGET.
@@ -135,9 +203,12 @@ def patch(
     the contract if one is given. A target that is no .tflite needs --req-arena, --tflm-abi,
     --opset-hash and --io-hash by hand, or --unguarded.
     """
-    given = Metadata(req_arena, tflm_abi, opset_hash, io_hash)
-    if unguarded and given != Metadata():
-        raise click.UsageError("--unguarded leaves all metadata out, so give none by hand")
+    guards = (req_arena, tflm_abi, opset_hash, io_hash)
+    if unguarded and any(value is not None for value in guards):
+        raise click.UsageError("--unguarded leaves guardrail metadata out, so give none by hand")
+    if vectors_path is None and tolerance is not None:
+        raise click.UsageError("--tolerance is for test vectors: add --test-vectors")
+    given = Metadata(*guards, model_version=model_version, version_floor=version_floor)
     contract, index = load_contract(contract_path, model_name)
     options = PatchOptions(
         format=int(format_) if format_ else None,
@@ -153,6 +224,9 @@ def patch(
     if chosen == wire.FORMAT_1 and decoder is not None:
         raise click.UsageError("--decoder is of format 2: add --format 2")
     base_bytes, target_bytes = read_bytes(base), read_bytes(target)
+    vectors, interpreter = None, None
+    if vectors_path is not None:
+        vectors, interpreter = _read_vectors(vectors_path, target_bytes, str(target), tolerance)
     with encoding_progress() as progress:
         made = make_patch(
             base_bytes,
@@ -162,18 +236,31 @@ def patch(
             options=options,
             contract=contract,
             index=index,
+            vectors=vectors,
+            interpreter=interpreter,
             progress=progress,
         )
     write_output(out, made.data)
+    if image is not None:
+        write_output(image, made.image)
     if as_json:
         print_json(
             {
                 "patch": str(out),
                 "format": chosen,
                 "base_bytes": len(base_bytes),
-                "target_bytes": len(target_bytes),
+                "target_bytes": len(made.image),
+                "model_bytes": len(target_bytes),
                 "patch_bytes": len(made.data),
                 "metadata": metadata_json(made.metadata),
+                "test_vectors": None
+                if vectors is None
+                else {
+                    "vectors": len(vectors.inputs),
+                    "tolerance": vectors.tolerance,
+                    "run_by": interpreter.name if interpreter else None,
+                },
+                "image": str(image) if image else None,
                 "arena_origin": made.arena.origin if made.arena else None,
                 "proved": {
                     "contract": str(contract_path) if contract_path else None,
@@ -187,6 +274,7 @@ def patch(
         made,
         base_bytes,
         target_bytes,
+        _vectors_text(vectors, interpreter),
         out,
         f"against {contract_path}" if contract_path else "without a contract",
     )

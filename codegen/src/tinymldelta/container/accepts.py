@@ -19,6 +19,8 @@ class Accepts:
     opset_hash: hash of the operators that the firmware was built for, 0 to 0xFFFFFFFF
     io_hash: hash of the in and out tensors that the application was built for, 0 to 0xFFFFFFFF
     slot_bytes: how many bytes a slot holds for a model
+    lowest_version: lowest version of a model that is taken
+    self_test: whether the firmware runs test vectors; without, a patch that has some is refused
     """
 
     formats: frozenset[int]
@@ -29,6 +31,8 @@ class Accepts:
     opset_hash: int
     io_hash: int
     slot_bytes: int
+    lowest_version: int = 0
+    self_test: bool = False
 
     def has(self, flag: int) -> bool:
         """Whether the ACCEPT_* bit `flag` is set."""

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import itertools
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from tinymldelta.container.patch import RUN_MAX, Chunk, Metadata, digest_field
+from tinymldelta.container.patch import RUN_MAX, Chunk, Metadata, digest_field, pack
 from tinymldelta.wire.constants import (
     CHUNK_PAYLOAD_MAX,
     F1_CHUNK,
@@ -25,7 +25,6 @@ from tinymldelta.wire.constants import (
     TLV_VENDOR_FIRST,
     DigestKind,
     Encoding,
-    Field,
     Tlv,
 )
 
@@ -80,7 +79,7 @@ def write_patch(
         "meta_bytes": len(meta),
         "flags": 0,
     }
-    return b"".join([_pack(F1_HEADER, header), meta, *map(_chunk_bytes, chunks)])
+    return b"".join([pack(F1_HEADER, header), meta, *map(_chunk_bytes, chunks)])
 
 
 class _ChunkMaker:
@@ -235,12 +234,4 @@ def _chunk_bytes(chunk: Chunk) -> bytes:
         "has_crc": int(chunk.has_crc),
     }
     crc = b"" if chunk.crc is None else chunk.crc.to_bytes(_CRC_BYTES, "little")
-    return _pack(F1_CHUNK, header) + crc + chunk.payload
-
-
-def _pack(layout: Mapping[str, Field], values: Mapping[str, int | bytes]) -> bytes:
-    """A packed little-endian layout; every field of it has a value."""
-    return b"".join(
-        value if isinstance(value := values[name], bytes) else value.to_bytes(field.size, "little")
-        for name, field in layout.items()
-    )
+    return pack(F1_CHUNK, header) + crc + chunk.payload

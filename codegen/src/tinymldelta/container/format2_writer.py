@@ -63,6 +63,8 @@ def write_metadata(metadata: Metadata) -> bytes:
     for tag in Tlv:
         value = metadata.value(tag)
         if value is not None:
+            if not 0 <= value < 256 ** TLV_SIZE[tag]:
+                raise ValueError(f"{tag.name} is {value}, which does not fit the format")
             parts.append(bytes((tag, TLV_SIZE[tag])) + value.to_bytes(TLV_SIZE[tag], "little"))
     for vendor_tag, vendor_value in metadata.vendor:
         if not TLV_VENDOR_FIRST <= vendor_tag <= 255 or len(vendor_value) > _VALUE_MAX:

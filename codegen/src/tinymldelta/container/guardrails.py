@@ -1,4 +1,7 @@
-"""The guardrails: does the target fit the firmware? What the patch needs against what there is."""
+"""The guardrails: does the target fit the firmware? What the patch needs against what there is.
+
+And what a store has against a patch beyond them: its version, and test vectors.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from dataclasses import dataclass
 
 from tinymldelta.container.accepts import Accepts
 from tinymldelta.container.patch import Header, Metadata
+from tinymldelta.versions import version_text
 from tinymldelta.wire.constants import ACCEPT_UNGUARDED, RULES, Rule, Status, Tlv, Verdict
 
 
@@ -44,6 +48,31 @@ def evaluate(metadata: Metadata, header: Header, accepts: Accepts) -> list[RuleR
 def first_refusal(results: Sequence[RuleResult]) -> RuleResult | None:
     """The result that gives the status, or None if no rule refuses."""
     return next((result for result in results if result.status != Status.OK), None)
+
+
+def store_refusal(
+    metadata: Metadata, header: Header, accepts: Accepts | None
+) -> tuple[Status, str] | None:
+    """What a store has against a patch that the guardrails let pass, or None: status and clause.
+
+    As a device does it whose records know of no version floor and no model that failed. `accepts`
+    None: what depends on the firmware is taken as accepted.
+    """
+    version, vectors_at = metadata.model_version or 0, metadata.self_test
+    if accepts is not None and version < accepts.lowest_version:
+        lowest = version_text(accepts.lowest_version)
+        return Status.VERSION, f"version {version_text(version)}, firmware takes {lowest} or later"
+    floor = metadata.version_floor or 0
+    if floor > version:
+        return Status.METADATA, f"the version floor {version_text(floor)} is above the version"
+    if vectors_at is None:
+        return None
+    if not 0 < vectors_at < header.target_bytes:
+        found = f"test vectors at byte {vectors_at} of a target of {header.target_bytes} bytes"
+        return Status.METADATA, found
+    if accepts is not None and not accepts.self_test:
+        return Status.SELF_TEST, "the firmware does not run test vectors"
+    return None
 
 
 def _evaluate(rule: Rule, metadata: Metadata, header: Header, accepts: Accepts) -> RuleResult:

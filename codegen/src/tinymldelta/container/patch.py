@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tinymldelta.wire.constants import F1_HEADER, DigestKind, Encoding, Status, Tlv
+from tinymldelta.wire.constants import F1_HEADER, DigestKind, Encoding, Field, Status, Tlv
 
 DIGEST_FIELD_BYTES = F1_HEADER["base_digest"].size
 RUN_MAX = 256  # bytes that one pair of RLE stands for at most; its count is then written as 0
@@ -59,6 +60,9 @@ class Metadata:
     tflm_abi: int | None = None
     opset_hash: int | None = None
     io_hash: int | None = None
+    model_version: int | None = None
+    version_floor: int | None = None
+    self_test: int | None = None
     vendor: tuple[tuple[int, bytes], ...] = ()
 
     def value(self, tag: int) -> int | None:
@@ -113,6 +117,14 @@ def sizes_of(header: int, metadata: int, digests: int, body: int) -> dict[str, i
         "body": body,
         "total": header + metadata + digests + body,
     }
+
+
+def pack(layout: Mapping[str, Field], values: Mapping[str, int | bytes]) -> bytes:
+    """A packed little-endian layout; every field of it has a value."""
+    return b"".join(
+        value if isinstance(value := values[name], bytes) else value.to_bytes(field.size, "little")
+        for name, field in layout.items()
+    )
 
 
 def run_bytes(count: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tinymldelta.container.accepts import Accepts
-from tinymldelta.container.guardrails import evaluate, first_refusal
+from tinymldelta.container.guardrails import evaluate, first_refusal, store_refusal
 from tinymldelta.container.patch import Header, Metadata, PatchFault
 from tinymldelta.wire.constants import RULES, TLV_SIZE, TLV_VENDOR_FIRST, Status, Tlv
 
@@ -74,13 +74,14 @@ def read_metadata(cursor: Cursor, meta_bytes: int) -> Metadata:
 def check_guardrails(
     header: Header, metadata: Metadata, accepts: Accepts | None, *, lengths_at: int, tlvs_at: int
 ) -> None:
-    """The guardrails in their order; PatchFault for the first that refuses.
+    """The guardrails in their order, then what else a store asks; PatchFault for the first refusal.
 
     lengths_at, tlvs_at: where in the patch the two lengths and the TLVs stand
     """
-    if accepts is None:
-        return
-    refusal = first_refusal(evaluate(metadata, header, accepts))
-    if refusal is not None:
-        at = tlvs_at if RULES[refusal.rule].tlv else lengths_at
-        raise PatchFault(refusal.status, at, refusal.explain())
+    if accepts is not None:
+        refusal = first_refusal(evaluate(metadata, header, accepts))
+        if refusal is not None:
+            at = tlvs_at if RULES[refusal.rule].tlv else lengths_at
+            raise PatchFault(refusal.status, at, refusal.explain())
+    if (found := store_refusal(metadata, header, accepts)) is not None:
+        raise PatchFault(found[0], tlvs_at, found[1])

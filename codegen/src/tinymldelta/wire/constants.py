@@ -13,7 +13,7 @@ class Field(NamedTuple):
     size: int
 
 
-WIRE_VERSION: Final = 2
+WIRE_VERSION: Final = 3
 
 META_MAX: Final = 1024  # bytes of metadata in one patch
 CHUNK_PAYLOAD_MAX: Final = 65535  # bytes of encoded payload in one chunk of format 1
@@ -242,13 +242,51 @@ F1_CHUNK_SIZE: Final = 8
 RECORD: Final[dict[str, Field]] = {
     "magic": Field(0, 2),
     "version": Field(2, 1),
-    "slot": Field(3, 1),
+    "active": Field(3, 1),
     "sequence": Field(4, 4),
-    "model_bytes": Field(8, 4),
-    "model_sha256": Field(12, 32),
-    "crc": Field(44, 4),
+    "floor": Field(8, 4),
+    "updates": Field(12, 4),
+    "erases": Field(16, 4),
+    "slot0": Field(20, 52),
+    "slot1": Field(72, 52),
+    "crc": Field(124, 4),
 }
-RECORD_SIZE: Final = 48
+RECORD_SIZE: Final = 128
+
+ENTRY: Final[dict[str, Field]] = {
+    "bytes": Field(0, 4),
+    "sha256": Field(4, 16),
+    "arena": Field(20, 4),
+    "abi": Field(24, 4),
+    "opset": Field(28, 4),
+    "io": Field(32, 4),
+    "version": Field(36, 4),
+    "floor": Field(40, 4),
+    "model_bytes": Field(44, 4),
+    "present": Field(48, 1),
+    "state": Field(49, 1),
+    "starts": Field(50, 1),
+    "reserved": Field(51, 1),
+}
+ENTRY_SIZE: Final = 52
+
+STAGING: Final[dict[str, Field]] = {
+    "magic": Field(0, 4),
+    "patch_bytes": Field(4, 4),
+    "patch_id": Field(8, 4),
+    "updates": Field(12, 4),
+}
+STAGING_SIZE: Final = 16
+
+SELF_TEST: Final[dict[str, Field]] = {
+    "vectors_n": Field(0, 2),
+    "type": Field(2, 1),
+    "reserved": Field(3, 1),
+    "input_bytes": Field(4, 4),
+    "output_bytes": Field(8, 4),
+    "tolerance": Field(12, 4),
+}
+SELF_TEST_SIZE: Final = 16
 
 
 class Tlv(IntEnum):
@@ -256,6 +294,9 @@ class Tlv(IntEnum):
     TFLM_ABI = 0x02
     OPSET_HASH = 0x03
     IO_HASH = 0x04
+    MODEL_VERSION = 0x05
+    VERSION_FLOOR = 0x06
+    SELF_TEST = 0x07
 
 
 TLV_SIZE: Final[dict[int, int]] = {
@@ -263,6 +304,9 @@ TLV_SIZE: Final[dict[int, int]] = {
     Tlv.TFLM_ABI: 2,
     Tlv.OPSET_HASH: 4,
     Tlv.IO_HASH: 4,
+    Tlv.MODEL_VERSION: 4,
+    Tlv.VERSION_FLOOR: 4,
+    Tlv.SELF_TEST: 4,
 }
 
 
@@ -333,6 +377,10 @@ class Status(IntEnum):
     FLASH_VERIFY = -13
     GEOMETRY = -14
     NO_MODEL = -15
+    TRIAL = -16
+    BUSY = -17
+    STATE = -18
+    STAGING = -19
     TRUNCATED = -20
     FORMAT = -21
     HEADER = -22
@@ -348,6 +396,9 @@ class Status(IntEnum):
     IO = -44
     SLOT = -45
     BASE = -46
+    VERSION = -47
+    REVERTED = -48
+    SELF_TEST = -49
     CHUNK_ENCODING = -60
     CHUNK_ORDER = -61
     CHUNK_BOUNDS = -62
@@ -396,6 +447,22 @@ STATUSES: Final[dict[Status, StatusText]] = {
     Status.NO_MODEL: StatusText(
         "no slot holds a model that verifies, and none is compiled in",
         "write a factory model, or compile one in",
+    ),
+    Status.TRIAL: StatusText(
+        "a new model is on trial, and no update begins before it has ended",
+        "confirm or revert the model first",
+    ),
+    Status.BUSY: StatusText(
+        "the slot that would be written is open",
+        "close the model that the application runs, or open the active one instead",
+    ),
+    Status.STATE: StatusText(
+        "there is no trial to confirm or revert, or its model was not opened",
+        "open the model on trial, then confirm or revert it",
+    ),
+    Status.STAGING: StatusText(
+        "there is no staging region, or the patch does not fit it",
+        "stream the patch, or give the device a larger staging region",
     ),
     Status.TRUNCATED: StatusText(
         "the patch ends too early",
@@ -456,6 +523,18 @@ STATUSES: Final[dict[Status, StatusText]] = {
     Status.BASE: StatusText(
         "the patch was made for another base than the active model",
         "make the patch from the model that is on the device",
+    ),
+    Status.VERSION: StatusText(
+        "the target's version is lower than the lowest that is accepted",
+        "make the patch with a higher `--model-version`",
+    ),
+    Status.REVERTED: StatusText(
+        "the target failed its trial on this device",
+        "send another model, or let the device forget the failed one",
+    ),
+    Status.SELF_TEST: StatusText(
+        "the model fails its test vectors, or the firmware cannot run them",
+        "check model and vectors; give the store an inference callback",
     ),
     Status.CHUNK_ENCODING: StatusText(
         "a chunk has an unknown encoding or an impossible length",

@@ -104,6 +104,8 @@ class WireDefinition:
     tlv_vendor_first: int
     record_magic: int
     record_version: int
+    staging_magic: int
+    slot_states: tuple[Value, ...]
     limits: tuple[Value, ...]
     formats: tuple[Value, ...]
     decoders: tuple[Value, ...]
@@ -169,7 +171,8 @@ def load_wire_definition(path: Path) -> WireDefinition:
     # The C core finds a rule's TLV and status by arithmetic instead of by tables.
     if [t.tag for t in tlvs] != list(range(1, len(tlvs) + 1)):
         raise ValueError("wire.yaml: TLV tags do not count up from 1")
-    if [r.tlv for r in rules] != [*tlvs, *[None] * (len(rules) - len(tlvs))]:
+    ruled = sum(r.tlv is not None for r in rules)
+    if [r.tlv for r in rules] != [*tlvs[:ruled], *[None] * (len(rules) - ruled)]:
         raise ValueError("wire.yaml: rules do not stand in the order of the TLV tags")
     codes = {s.name: s.code for s in statuses}
     if [codes[r.status] for r in rules] != [codes[rules[0].status] - r.index for r in rules]:
@@ -179,6 +182,8 @@ def load_wire_definition(path: Path) -> WireDefinition:
         tlv_vendor_first=raw["tlv_vendor_first"],
         record_magic=raw["record_magic"],
         record_version=raw["record_version"],
+        staging_magic=raw["staging_magic"],
+        slot_states=_values(raw["slot_states"]),
         limits=_values(raw["limits"]),
         formats=_values(raw["formats"]),
         decoders=_values(raw["decoders"]),
@@ -191,6 +196,9 @@ def load_wire_definition(path: Path) -> WireDefinition:
             _layout("F1_HEADER", "header of format 1", raw["format1"]["header"]),
             _layout("F1_CHUNK", "chunk header of format 1", raw["format1"]["chunk"]),
             _layout("RECORD", "record in flash", raw["record"]),
+            _layout("ENTRY", "record's entry for one slot", raw["record_slot"]),
+            _layout("STAGING", "first block of a staging region", raw["staging"]),
+            _layout("SELF_TEST", "head of test vectors", raw["self_test"]),
         ),
         tlvs=tlvs,
         rules=rules,

@@ -89,6 +89,10 @@ def spec_tables(wire: WireDefinition) -> dict[str, str]:
     tables["formats"] = _table(
         ("format", "value", "is"), [(f"`{v.name}`", v.value, v.text) for v in wire.formats]
     )
+    tables["slot_states"] = _table(
+        ("state", "value", "meaning"),
+        [(f"`{v.name}`", v.value, v.text) for v in wire.slot_states],
+    )
     tables["statuses"] = _table(
         ("code", "status", "meaning", "what to do"),
         [(s.code, f"`{s.name}`", s.text, s.fix) for s in wire.statuses],
