@@ -1,0 +1,1 @@
+"""The power-cut campaign of the model store: `./run bench powercut`."""
