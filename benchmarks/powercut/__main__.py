@@ -73,7 +73,7 @@ def run_rows(built: Path, rows: Sequence[Row], jobs: int) -> list[tuple[Row, Tal
 
 
 def campaign_tables(results: Sequence[tuple[Row, Tally]]) -> list[tables.Table]:
-    columns = ("cuts", "of them second cuts", "rows of cuts", "faults", "boots", "failures")
+    columns = ("cuts", "of them second cuts", "further, in rows", "faults", "boots", "failures")
     by_flash = tables.Table("By kind of flash", ("flash", *columns))
     by_mode = tables.Table("By way and format", ("way, patch format", *columns))
     for geometry in (*REAL, *SMALL):
@@ -91,7 +91,7 @@ def _add(table: tables.Table, name: str, tallies: Sequence[Tally]) -> None:
     for tally in tallies:
         total.add(tally)
     table.add(
-        name, total.cuts, total.seconds, total.rows_of_cuts, total.faults, total.boots,
+        name, total.cuts, total.seconds, total.in_rows, total.faults, total.boots,
         total.failures,
     )  # fmt: skip
 
@@ -107,9 +107,9 @@ A cut is distinct by flash, patch, way, place of the base, operation, shape and 
 which hits the recovery from the first, by both. After each: boot with noise in RAM; the active
 model is exactly one of those that it may be, on cells that hold; no illegal operation, no unit
 programmed twice; the update comes to its end, the model is started and confirmed, and a further
-update brings back the base. Rows of cuts are up to 200 cuts at the same operation. Faults are
-operations that fail, lie, leave a wrong bit, or are done and reported as failed; patches with a
-wrong bit; and bits that turn over at rest.
+update brings back the base. In rows are further cuts, up to 200 at the same operation,
+boot after boot. Faults are operations that fail, lie, leave a wrong bit, or are done and reported
+as failed; patches with a wrong bit; and bits that turn over at rest.
 
 """
 

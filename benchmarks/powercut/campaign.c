@@ -678,9 +678,8 @@ static void cut_in_a_row(struct run *run, uint64_t at)
 		sim->random = run->row->seed + 2u * n + 1u;
 		sim->cut_at = sim->counts.operations + at;
 		done = finish(level) == TMD_OK;
-		run->tally->cuts += sim->powered ? 0u : 1u;
+		run->tally->in_rows += sim->powered ? 0u : 1u;
 	}
-	run->tally->rows_of_cuts++;
 	if (boot(level, !done, true) && finish(level) != TMD_OK) {
 		fail(level, "no way out after cuts in a row");
 	}

@@ -67,7 +67,7 @@ struct tally {
 	uint64_t cuts;    /* distinct: by row, operation, shape and part; with a second one, by both */
 	uint64_t seconds; /* of them, those with a second cut */
 	uint64_t faults;  /* operations that failed, lied, or flipped a bit */
-	uint64_t rows_of_cuts;
+	uint64_t in_rows; /* further cuts, in rows of them at the same operation */
 	uint64_t boots;
 	uint64_t failures;
 	uint32_t operations; /* of the row, without cuts */

@@ -4,7 +4,7 @@
  * Reads rows of the campaign from standard input, one to a line, and answers each with a line:
  *
  *	GEOMETRY MODE PLACE PROGRESS PARTS SECOND EVERY SEED ARENA ABI OPSET IO BASE TARGET THERE BACK [OLDER ...]
- *	cuts seconds faults rows_of_cuts boots failures operations TAB text of the first failure
+ *	cuts seconds faults in_rows boots failures operations TAB text of the first failure
  *
  * From BASE on there are files, set off by tabs: models, and the patches between them, in the order of
  * struct pair; `-` is none. With
@@ -155,7 +155,7 @@ int main(int argc, char **argv)
 			campaign_run(&row, &tally, stop);
 			(void)printf("%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
 				     " %" PRIu64 " %" PRIu32 "\t%s\n",
-				     tally.cuts, tally.seconds, tally.faults, tally.rows_of_cuts,
+				     tally.cuts, tally.seconds, tally.faults, tally.in_rows,
 				     tally.boots, tally.failures, tally.operations, tally.first);
 		}
 		(void)fflush(stdout);

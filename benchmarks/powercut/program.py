@@ -24,7 +24,7 @@ class Tally:
     cuts: int = 0
     seconds: int = 0
     faults: int = 0
-    rows_of_cuts: int = 0
+    in_rows: int = 0
     boots: int = 0
     failures: int = 0
     operations: int = 0
