@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 
+#include <store/records.h>
+
 #include "bench.h"
 
 #define SLOT_BYTES 600u
@@ -323,6 +325,36 @@ static void test_trial_over_a_firmware_update(void)
 	tear_down();
 }
 
+/*
+ * A model on trial that another firmware does not take, and then a record: that says nothing of a
+ * trial any more, so the model must not come back as one that had been confirmed.
+ */
+static void test_trial_that_a_firmware_ended(void)
+{
+	struct tmd_store_info info;
+	struct bytes patch;
+
+	set_up(BENCH_FACTORY);
+	b.model.version = 2000;
+	b.device.config.trial_starts = 3;
+	EXPECT_STATUS(bench_boot(&b), TMD_OK);
+	patch = patch_between(&base, &target); /* has version 1000 */
+	EXPECT_STATUS(bench_send(&b, &patch, 0), TMD_OK);
+	expect_active(&target, 1);
+	b.model.lowest_version = 1001;
+	expect_active(&base, 0);
+	(void)tmd_records_draft(store);
+	EXPECT_STATUS(tmd_records_append(store), TMD_OK);
+	b.model.lowest_version = 0;
+	expect_active(&base, 0);
+	tmd_store_get_info(store, &info);
+	EXPECT(!info.trial);
+	b.device.sim.bytes[b.device.config.slot[0].offset + 17u] ^= 4u;
+	EXPECT_STATUS(bench_boot(&b), TMD_ERR_NO_MODEL);
+	bytes_free(&patch);
+	tear_down();
+}
+
 /* ---- several models in one firmware ---- */
 
 static void test_models_of_one_firmware(void)
@@ -538,6 +570,7 @@ int main(void)
 	RUN(test_compiled_in_model_that_is_another);
 	RUN(test_factory_model_under_a_new_firmware);
 	RUN(test_trial_over_a_firmware_update);
+	RUN(test_trial_that_a_firmware_ended);
 	RUN(test_models_of_one_firmware);
 	RUN(test_two_stores_on_one_flash);
 	RUN(test_any_content);

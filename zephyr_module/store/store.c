@@ -233,6 +233,13 @@ int tmd_store_pick(struct tmd_store *store)
 		if (activate_slot(store, slot)) {
 			return TMD_OK; /* as the record says, on trial or not */
 		}
+#if TMD_TRIAL
+		if (tmd_store_on_trial(store) &&
+		    tmd_entry(store->record, slot)[TMD_ENTRY_STATE] == TMD_SLOT_IS_COMPLETE) {
+			/* This firmware may not run it. Left without its trial, it must not come back. */
+			tmd_entry(store->record, slot)[TMD_ENTRY_STATE] = TMD_SLOT_IS_NONE;
+		}
+#endif
 		slot ^= 1u;
 		*active = slot;
 		if (activate_slot(store, slot)) {
