@@ -75,6 +75,27 @@ static bool runs(const struct tmd_model *opened, const struct bytes *model)
 	return tmd_model_read(store, opened, model->n, piece, 1) == TMD_ERR_ARGUMENT;
 }
 
+/* Who opens and never closes is refused before the count comes round to none. */
+static void test_open_without_close(void)
+{
+	struct tmd_model opened;
+
+	set_up(&small[0], BENCH_RECORDED, 0);
+	for (uint32_t n = 0; n < 255u; n++) {
+		EXPECT_STATUS(tmd_store_open(store, &opened), TMD_OK);
+	}
+	for (uint32_t n = 0; n < 3u; n++) {
+		struct tmd_model more;
+
+		EXPECT_STATUS(tmd_store_open(store, &more), TMD_ERR_BUSY);
+		tmd_store_close(store, &more); /* of what was not opened: nothing */
+	}
+	EXPECT_STATUS(bench_send(&b, &patch, 0), TMD_OK);
+	EXPECT_STATUS(bench_send(&b, &from_target, 0), TMD_ERR_BUSY);
+	EXPECT(runs(&opened, &base));
+	tear_down();
+}
+
 static void test_inference_during_an_update(void)
 {
 	static const enum bench_place places[] = {BENCH_FACTORY, BENCH_COMPILED_IN, BENCH_RECORDED};
@@ -433,6 +454,7 @@ static void test_bounds_of_reading(void)
 
 int main(void)
 {
+	RUN(test_open_without_close);
 	RUN(test_inference_during_an_update);
 	RUN(test_busy_until_closed);
 	RUN(test_the_slot_that_is_not_open);

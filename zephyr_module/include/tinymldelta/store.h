@@ -121,7 +121,8 @@ int tmd_store_mount(struct tmd_store *store, const struct tmd_store_config *conf
  * Where the active model is. It is verified again, unless it has just been. A model on trial is
  * given out only after this start was counted in flash and its test vectors have passed; if its
  * starts are used up, or a vector fails, it is reverted and the model before it is opened.
- * Until tmd_store_close no update writes to the slot.
+ * Until tmd_store_close no update writes to the slot. A slot can be open 255 times at once; then
+ * TMD_ERR_BUSY.
  */
 int tmd_store_open(struct tmd_store *store, struct tmd_model *model) TMD_MUST_CHECK;
 void tmd_store_close(struct tmd_store *store, struct tmd_model *model);
