@@ -164,20 +164,20 @@ MUTANTS = (
     Mutant(
         "what a broken-off update left is trusted",
         "store/writer.c",
-        "	} else if (entry[TMD_ENTRY_STATE] < TMD_SLOT_IS_COMPLETE && !all_change(u)) {",
-        "	} else if (entry[TMD_ENTRY_STATE] < TMD_SLOT_IS_COMPLETE && u->unit > 999u) {",
+        "	if (entry[TMD_ENTRY_STATE] < TMD_SLOT_IS_COMPLETE && !all_change(u)) {",
+        "	if (entry[TMD_ENTRY_STATE] < TMD_SLOT_IS_COMPLETE && u->unit > 999u) {",
     ),
     Mutant(
         "the unit that was in work is trusted if it reads right",
         "store/writer.c",
-        "		doubt_last(u, plan);",
-        "		(void)doubt_last;",
+        "	doubt_last(u, plan);",
+        "	(void)doubt_last;",
     ),
     Mutant(
         "of what is not whole, an erase unit is left alone",
         "store/writer.c",
-        "			return false;\n		}\n	}\n	return true;\n}\n\nint tmd_writer_plan",
-        "			return true;\n		}\n	}\n	return true;\n}\n\nint tmd_writer_plan",
+        "			return false;\n		}\n	}\n	return true;\n}\n\n/*\n * Take up",
+        "			return true;\n		}\n	}\n	return true;\n}\n\n/*\n * Take up",
     ),
     Mutant(
         "a refused patch leaves its note of progress",

@@ -364,6 +364,46 @@ static void test_cuts_while_applying(void)
 	}
 }
 
+/*
+ * A cut, and a bit that turns over in a unit of the slot that was done; then a cut of the recovery at
+ * each operation. The plan does not hold any more: no unit may be left on cells that do not.
+ */
+static void test_decay_between_two_cuts(void)
+{
+	for (size_t kind = 0; kind < KINDS_N; kind++) {
+		const struct tmd_region *slot;
+		uint8_t erased[64] = {0};
+		uint64_t operations;
+
+		set_up_staged(kind, false);
+		slot = &b.device.config.slot[1];
+		operations = undisturbed(erased);
+		for (uint64_t n = 0; n < operations * (operations + 2u) * 3u; n++) {
+			const uint64_t first = n / 3u / (operations + 2u) + 1u;
+			const uint64_t second = n / 3u % (operations + 2u) + 1u;
+
+			context("%s, cuts at %u and %u, round %u", kinds[kind].name,
+				(unsigned int)first, (unsigned int)second, (unsigned int)(n % 3u));
+			bench_rewind(&b);
+			EXPECT_STATUS(bench_boot(&b), TMD_OK);
+			b.device.sim.random += n;
+			bench_cut(&b, TMD_SIM_CUT_TORN + n % 3u % 2u, first);
+			EXPECT(tmd_sim_device_resume(&b.device) != TMD_OK);
+			EXPECT_STATUS(bench_boot(&b), TMD_OK);
+			if (bench_holds(&b, &target)) {
+				continue;
+			}
+			b.device.sim.bytes[slot->offset + 5u] ^= 0x10u;
+			bench_cut(&b, TMD_SIM_CUT_TORN, second);
+			(void)(tmd_sim_device_resume(&b.device) == TMD_OK);
+			EXPECT(boots_with(&base) || bench_holds(&b, &target));
+			EXPECT_STATUS(tmd_sim_device_resume(&b.device), TMD_OK);
+			EXPECT(boots_with(&target));
+		}
+		tear_down();
+	}
+}
+
 /* A second cut in the recovery from the first. */
 static void test_two_cuts_while_applying(void)
 {
@@ -927,6 +967,7 @@ int main(void)
 	RUN(test_cuts_while_receiving);
 	RUN(test_cuts_while_applying);
 	RUN(test_two_cuts_while_applying);
+	RUN(test_decay_between_two_cuts);
 	RUN(test_short_breaths);
 	RUN(test_another_patch);
 	RUN(test_stale_patches);

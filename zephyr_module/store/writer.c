@@ -160,36 +160,44 @@ static bool all_change(const struct tmd_update *u)
 	return true;
 }
 
+/*
+ * Take up the plan that the record tells of, if it holds still. It does not if a unit has changed that
+ * was right when it was made, or done: then nothing of the slot is trusted.
+ */
+static bool take_up_plan(struct tmd_update *u, const uint8_t *entry)
+{
+	const uint8_t *plan = &entry[TMD_ENTRY_VALUES];
+
+	for (uint32_t n = 0; n < units_planned(u); n++) {
+		if (has_bit(u->changed, n) &&
+		    (n < entry[TMD_ENTRY_STARTS] || !has_bit(plan, n))) {
+			return false;
+		}
+	}
+	u->kept = entry[TMD_ENTRY_STARTS];
+	u->noted = 1;
+	doubt_last(u, plan);
+	return true;
+}
+
 int tmd_writer_plan(struct tmd_update *u, enum tmd_pass *pass)
 {
-	uint8_t plan[TMD_PAGES_MAX / 8u];
 	const uint8_t *entry = tmd_entry(u->store->record, u->slot);
-	bool planned = is_noted(u, TMD_SLOT_IS_PLANNED);
 	uint8_t *note;
 
-	memset(plan, 0, sizeof(plan));
 	*pass = TMD_PASS_STAGED;
-	if (planned) {
-		memcpy(plan, &entry[TMD_ENTRY_VALUES], sizeof(plan));
-		u->kept = entry[TMD_ENTRY_STARTS];
-		doubt_last(u, plan);
-	} else if (entry[TMD_ENTRY_STATE] < TMD_SLOT_IS_COMPLETE && !all_change(u)) {
+	if (is_noted(u, TMD_SLOT_IS_PLANNED) && take_up_plan(u, entry)) {
+		return TMD_OK;
+	}
+	if (entry[TMD_ENTRY_STATE] < TMD_SLOT_IS_COMPLETE && !all_change(u)) {
 		*pass = TMD_PASS_STREAMED; /* with notes of progress instead of a plan */
 		return TMD_OK;
 	}
-	for (uint32_t i = 0; i < sizeof(plan); i++) {
-		planned = planned && (u->changed[i] & ~plan[i]) == 0;
-		plan[i] |= u->changed[i];
-	}
-	if (planned) {
-		u->noted = 1;
-		return TMD_OK;
-	}
-	for (u->kept = 0; u->kept < units_planned(u) && !has_bit(u->changed, u->kept);) {
+	while (u->kept < units_planned(u) && !has_bit(u->changed, u->kept)) {
 		u->kept++;
 	}
 	note = draft_note(u, TMD_SLOT_IS_PLANNED);
-	memcpy(&note[TMD_ENTRY_VALUES], plan, sizeof(plan));
+	memcpy(&note[TMD_ENTRY_VALUES], u->changed, sizeof(u->changed));
 	note[TMD_ENTRY_STARTS] = (uint8_t)u->kept;
 	return append_note(u);
 }
