@@ -27,11 +27,11 @@ static int read_base(void *ctx, uint32_t offset, uint8_t *buf, uint32_t bytes)
 	return tmd_slot_read(u->store, u->store->active.slot, offset, buf, bytes);
 }
 
-#if TMD_SELF_TEST
-/* Where test vectors begin is within the target; and the firmware can run them. */
+/* Where test vectors begin is within the target; and the firmware can run them, and will. */
 static int check_vectors(const struct tmd_store *store, const struct tmd_patch_info *info)
 {
 	const uint32_t at = info->value[TMD_TLV_SELF_TEST - 1u];
+	const struct tmd_store_config *config = store->config;
 
 	if ((info->present & (1u << (TMD_TLV_SELF_TEST - 1u))) == 0u) {
 		return TMD_OK;
@@ -39,19 +39,10 @@ static int check_vectors(const struct tmd_store *store, const struct tmd_patch_i
 	if (at == 0u || at >= info->target_bytes) {
 		return TMD_ERR_METADATA;
 	}
-	/* Without a trial nobody would run them either. */
-	return store->config->inference == NULL || store->config->trial_starts == 0u
-		       ? TMD_ERR_SELF_TEST
-		       : TMD_OK;
+	return TMD_SELF_TEST && config->inference != NULL && config->trial_starts != 0u
+		       ? TMD_OK
+		       : TMD_ERR_SELF_TEST;
 }
-#else
-static int check_vectors(const struct tmd_store *store, const struct tmd_patch_info *info)
-{
-	(void)store;
-	return (info->present & (1u << (TMD_TLV_SELF_TEST - 1u))) == 0u ? TMD_OK
-									: TMD_ERR_SELF_TEST;
-}
-#endif
 
 #if TMD_TRIAL
 /* A model that failed its trial here is not tried again. */

@@ -16,7 +16,7 @@
 /*
  * Bytes of model that are gathered before they are programmed: a multiple of the flash's write
  * unit, 128 or more (a record has to fit), at most 256. Smaller saves RAM, larger saves calls. It
- * is also the length of a block of a staging region.
+ * is also the length of a block of a staging region, and then a multiple of 64.
  */
 #ifndef TMD_WRITE_BUFFER
 #define TMD_WRITE_BUFFER 256
