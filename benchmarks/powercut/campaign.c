@@ -450,7 +450,7 @@ static void sha256_of(const struct blob *model, uint8_t out[32])
 
 	tmd_sha256_init(&sha);
 	tmd_sha256_update(&sha, model->at, model->n);
-	tmd_sha256_final(&sha, out);
+	(void)tmd_sha256_final(&sha, out);
 }
 
 /* What the device leaves the factory with. */

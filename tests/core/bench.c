@@ -125,7 +125,7 @@ static void put_digest(uint8_t *at, const struct bytes *model, uint8_t kind)
 
 		tmd_sha256_init(&sha);
 		tmd_sha256_update(&sha, model->at, model->n);
-		tmd_sha256_final(&sha, at);
+		(void)tmd_sha256_final(&sha, at);
 	}
 }
 

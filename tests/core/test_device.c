@@ -37,7 +37,7 @@ static void set_up(const struct tmd_sim_geometry *geometry)
 	};
 	tmd_sha256_init(&sha);
 	tmd_sha256_update(&sha, base.at, base.n);
-	tmd_sha256_final(&sha, model.model_sha256);
+	(void)tmd_sha256_final(&sha, model.model_sha256);
 	contract = (struct tmd_contract){
 		.wire_version = TMD_WIRE_VERSION,
 		.formats = 2,

@@ -97,7 +97,7 @@ static void describe(const struct bytes *model)
 	b.model.model_bytes = model->n;
 	tmd_sha256_init(&sha);
 	tmd_sha256_update(&sha, model->at, model->n);
-	tmd_sha256_final(&sha, b.model.model_sha256);
+	(void)tmd_sha256_final(&sha, b.model.model_sha256);
 }
 
 /* ---- another contract ---- */

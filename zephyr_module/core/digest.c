@@ -22,6 +22,8 @@ uint32_t tmd_crc32(uint32_t crc, const void *data, size_t bytes)
 	return ~crc;
 }
 
+#if !TMD_SHA256_EXTERNAL
+
 /* FIPS 180-4, 4.2.2: fractional parts of the cube roots of the first 64 primes. */
 static const uint32_t sha_k[64] = {
 	0x428a2f98u, 0x71374491u, 0xb5c0fbcfu, 0xe9b5dba5u, 0x3956c25bu, 0x59f111f1u, 0x923f82a4u,
@@ -115,7 +117,7 @@ void tmd_sha256_update(struct tmd_sha256 *sha, const void *data, size_t bytes)
 	}
 }
 
-void tmd_sha256_final(struct tmd_sha256 *sha, uint8_t out[32])
+bool tmd_sha256_final(struct tmd_sha256 *sha, uint8_t out[32])
 {
 	const uint32_t total = sha->total;
 
@@ -130,7 +132,10 @@ void tmd_sha256_final(struct tmd_sha256 *sha, uint8_t out[32])
 	for (unsigned int i = 0; i < 32u; i++) {
 		out[i] = (uint8_t)(sha->state[i / 4u] >> (24u - 8u * (i % 4u)));
 	}
+	return true;
 }
+
+#endif /* !TMD_SHA256_EXTERNAL */
 
 void tmd_fingerprint_init(struct tmd_fingerprint *print, uint8_t kind)
 {
@@ -150,7 +155,9 @@ void tmd_fingerprint_update(struct tmd_fingerprint *print, const void *data, siz
 bool tmd_fingerprint_matches(struct tmd_fingerprint *print, const uint8_t *digest,
 			     uint32_t bytes, uint8_t sha256[32])
 {
-	tmd_sha256_final(&print->sha, sha256);
+	if (!tmd_sha256_final(&print->sha, sha256)) {
+		return false;
+	}
 	if (!TMD_WITH_FORMAT_1) { /* format 2 has no other digest */
 		return memcmp(digest, sha256, bytes) == 0;
 	}

@@ -179,10 +179,6 @@ int tmd_store_open(struct tmd_store *store, struct tmd_model *model)
 	if (err != TMD_OK) {
 		return err;
 	}
-	if (store->active.slot < TMD_ACTIVE_COMPILED_IN &&
-	    store->open[store->active.slot] == UINT8_MAX) {
-		return TMD_ERR_BUSY; /* who never closes would be counted round to none */
-	}
 	if (store->newest == UINT32_MAX && store->active.slot == 0u && !store->updating) {
 		/* A later firmware describes another model: say now what this one is. */
 		(void)write_state(store);

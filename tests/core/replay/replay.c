@@ -114,7 +114,7 @@ static bool read_case(FILE *file, struct one_case *c, const struct tmd_sim_geome
 	}
 	tmd_sha256_init(&sha);
 	tmd_sha256_update(&sha, c->bytes, c->base_bytes);
-	tmd_sha256_final(&sha, c->model.model_sha256);
+	(void)tmd_sha256_final(&sha, c->model.model_sha256);
 	return true;
 }
 

@@ -74,6 +74,14 @@
 #endif
 
 /*
+ * 0: SHA-256 is the core's own. Otherwise the platform defines the three functions of digest.h, with a
+ * state of so many bytes.
+ */
+#ifndef TMD_SHA256_EXTERNAL
+#define TMD_SHA256_EXTERNAL 0
+#endif
+
+/*
  * Buffers of a decoder. Input: a power of two that holds a step's (STEP_INPUT in core/body.c); the
  * others only save calls.
  */

@@ -23,15 +23,22 @@ extern "C" {
 uint32_t tmd_crc32(uint32_t crc, const void *data, size_t bytes);
 
 /* SHA-256 (FIPS 180-4). Messages shorter than 2^32 bytes. */
+#if TMD_SHA256_EXTERNAL
+struct tmd_sha256 {
+	uint64_t opaque[(TMD_SHA256_EXTERNAL + 7) / 8];
+};
+#else
 struct tmd_sha256 {
 	uint32_t state[8];
 	uint32_t total;     /* bytes so far */
 	uint32_t block[16]; /* what of them is not in `state` yet */
 };
+#endif
 
 void tmd_sha256_init(struct tmd_sha256 *sha);
 void tmd_sha256_update(struct tmd_sha256 *sha, const void *data, size_t bytes);
-void tmd_sha256_final(struct tmd_sha256 *sha, uint8_t out[32]);
+/* False if it could not be computed, which only a platform's own can say. */
+bool tmd_sha256_final(struct tmd_sha256 *sha, uint8_t out[32]);
 
 /* The digest that a patch carries (TMD_DIGEST_*), and SHA-256, which the record always holds. */
 struct tmd_fingerprint {

@@ -87,8 +87,8 @@ struct tmd_store {
 	uint32_t newest;                 /* offset of the newest record; UINT32_MAX: none */
 	uint32_t erases;                 /* in the device's life */
 	uint32_t written;                /* bytes, since mount */
+	uint32_t open[2];                /* how often slot 0 and slot 1 are open */
 	uint8_t record[TMD_RECORD_SIZE]; /* the state, as the newest record has it (SPEC.md) */
-	uint8_t open[2];                 /* how often slot 0 and slot 1 are open */
 	bool fresh;                      /* the active model was verified and not opened since */
 	bool started;                    /* the model on trial was opened since mount */
 	bool updating;                   /* an update uses buf */
@@ -121,8 +121,7 @@ int tmd_store_mount(struct tmd_store *store, const struct tmd_store_config *conf
  * Where the active model is. It is verified again, unless it has just been. A model on trial is
  * given out only after this start was counted in flash and its test vectors have passed; if its
  * starts are used up, or a vector fails, it is reverted and the model before it is opened.
- * Until tmd_store_close no update writes to the slot. A slot can be open 255 times at once; then
- * TMD_ERR_BUSY.
+ * Until tmd_store_close no update writes to the slot.
  */
 int tmd_store_open(struct tmd_store *store, struct tmd_model *model) TMD_MUST_CHECK;
 void tmd_store_close(struct tmd_store *store, struct tmd_model *model);
