@@ -112,9 +112,22 @@ class Contract:
 
 
 @dataclass(frozen=True, slots=True)
+class OptionNames:
+    """What whoever states the limits calls them, for messages: here, `tmd codegen`'s options."""
+
+    slot: str = "--slot"
+    arena: str = "--arena"
+    arena_need: str = "--arena-need"
+    version: str = "--model-version"
+    lowest_version: str = "--lowest-version"
+    erase: str = "--erase"
+    write: str = "--write"
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What a firmware sets aside, in bytes, and takes. Per model by name; those left out have an
-    arena as they need it, and versions of 0.
+    arena as they need it, slots of slot_bytes, and versions of 0.
     """
 
     slot_bytes: int
@@ -128,6 +141,12 @@ class Limits:
     decoder: wire.Decoder = wire.Decoder.DEFAULT
     version: Mapping[str, int] = field(default_factory=dict)
     lowest_version: Mapping[str, int] = field(default_factory=dict)
+    slots: Mapping[str, int] = field(default_factory=dict)
+    names: OptionNames = OptionNames()
+
+    def slot_of(self, name: str) -> int:
+        """Bytes of each of a model's slots."""
+        return self.slots.get(name, self.slot_bytes)
 
 
 def tflm_abi(kernel_build: int, schema_version: int) -> int:
@@ -149,21 +168,26 @@ def _model_contract(name: str, facts: Facts, limits: Limits) -> ModelContract:
             name,
             f"an arena of {supply} bytes is too small: "
             f"the model needs {need.bytes} ({need.origin})",
-            f"raise --arena to {need.bytes}, or give what you measured with --arena-need",
+            f"raise {limits.names.arena} to {need.bytes}, "
+            f"or give what you measured with {limits.names.arena_need}",
         )
     if supply > _U32_MAX:
-        raise Refusal(name, f"an arena of {supply} bytes does not fit 32 bits", "lower --arena")
-    if facts.length > limits.slot_bytes:
         raise Refusal(
             name,
-            f"the model is {facts.length} bytes, a slot {limits.slot_bytes}",
-            "raise --slot or use a smaller model",
+            f"an arena of {supply} bytes does not fit 32 bits",
+            f"lower {limits.names.arena}",
+        )
+    if facts.length > limits.slot_of(name):
+        raise Refusal(
+            name,
+            f"the model is {facts.length} bytes, a slot {limits.slot_of(name)}",
+            f"raise {limits.names.slot} or use a smaller model",
         )
     return ModelContract(
         name=name,
         arena_bytes=supply,
         arena_need=need,
-        slot_bytes=limits.slot_bytes,
+        slot_bytes=limits.slot_of(name),
         version=limits.version.get(name, 0),
         lowest_version=limits.lowest_version.get(name, 0),
         model_bytes=facts.length,
@@ -182,10 +206,11 @@ def build_contract(models: Sequence[tuple[str, Facts]], limits: Limits) -> Contr
     if len(set(names)) != len(names):
         raise Refusal(", ".join(names), "two models have one name", "name them with NAME=FILE")
     for option, of_model in (
-        ("--arena", limits.arena_bytes),
-        ("--arena-need", limits.arena_need),
-        ("--model-version", limits.version),
-        ("--lowest-version", limits.lowest_version),
+        (limits.names.arena, limits.arena_bytes),
+        (limits.names.arena_need, limits.arena_need),
+        (limits.names.version, limits.version),
+        (limits.names.lowest_version, limits.lowest_version),
+        (limits.names.slot, limits.slots),
     ):
         for name in of_model:
             if name not in names:
@@ -204,25 +229,26 @@ def build_contract(models: Sequence[tuple[str, Facts]], limits: Limits) -> Contr
 
 
 def _check_geometry(limits: Limits) -> None:
-    write, erase, slot = limits.write_bytes, limits.erase_bytes, limits.slot_bytes
+    write, erase = limits.write_bytes, limits.erase_bytes
     if not 1 <= write <= wire.WRITE_UNIT_MAX or wire.WRITE_UNIT_MAX % write:
         raise Refusal(
-            "--write",
+            limits.names.write,
             f"a write unit of {write} bytes is not supported",
             f"give a power of two from 1 to {wire.WRITE_UNIT_MAX}",
         )
     if erase < 1 or erase % write:
         raise Refusal(
-            "--erase",
+            limits.names.erase,
             f"an erase unit of {erase} bytes is no multiple of the write unit",
             f"give a multiple of {write}",
         )
-    if slot < 1 or slot % write or slot > wire.MODEL_MAX:
-        raise Refusal(
-            "--slot",
-            f"a slot of {slot} bytes is no multiple of the write unit",
-            f"give a multiple of {write}",
-        )
+    for slot in {limits.slot_bytes, *limits.slots.values()}:
+        if slot < 1 or slot % write or slot > wire.MODEL_MAX:
+            raise Refusal(
+                limits.names.slot,
+                f"a slot of {slot} bytes is no multiple of the write unit",
+                f"give a multiple of {write}, at most {wire.MODEL_MAX}",
+            )
 
 
 # ---- contract.json ----

@@ -38,8 +38,8 @@ def model_contracts(models: Sequence[ModelSource], limits: Limits) -> Contract:
     )
 
 
-def render_files(contract: Contract, models: Sequence[ModelSource]) -> dict[str, str]:
-    """Every generated file, as name -> content."""
+def render_files(contract: Contract, arrays: Sequence[ModelSource]) -> dict[str, str]:
+    """Every generated file, as name -> content; `arrays` are the models to be linked in."""
     env = environment()
     files = {
         "contract.json": contract_json(contract),
@@ -50,7 +50,7 @@ def render_files(contract: Contract, models: Sequence[ModelSource]) -> dict[str,
             r=views.resolver_view(contract)
         ),
     }
-    for model in models:
+    for model in arrays:
         view = views.model_array_view(model.name, model.data)
         for suffix in ("h", "c"):
             template = env.get_template(f"tmd_model.{suffix}.j2")
