@@ -65,7 +65,7 @@ C_MATRIX = (
 )
 DEVICE_SOURCES = tuple(
     str(path.relative_to(ROOT))
-    for room in ("core", "store", "ports/sim")
+    for room in ("core", "store", "smp", "ports/sim")
     for path in sorted((ROOT / "zephyr_module" / room).glob("*.c"))
 )
 INCLUDES = ("-Izephyr_module/include", "-Izephyr_module/ports")

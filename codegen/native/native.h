@@ -5,3 +5,4 @@
  */
 #include "encoder.h"
 #include "sim/device.h"
+#include <tinymldelta/smp.h>

@@ -15,7 +15,15 @@ from typing import Any, Final, Protocol
 from tinymldelta.contract import Contract
 from tinymldelta.delta.hints import Hint
 from tinymldelta.errors import Refusal
-from tinymldelta.wire.constants import ENTRY, RECORD, WIRE_VERSION, Rule, Status, Verdict
+from tinymldelta.wire.constants import (
+    ENTRY,
+    RECORD,
+    WIRE_VERSION,
+    Rule,
+    SmpCommand,
+    Status,
+    Verdict,
+)
 
 try:
     from tinymldelta._native import ffi, lib
@@ -669,6 +677,99 @@ class Device:
     def is_on(self) -> bool:
         """Powered, with its store mounted."""
         return bool(lib.tmd_sim_device_is_on(self._device))
+
+
+@dataclass(frozen=True, slots=True)
+class GroupReply:
+    """What the management group answers: `struct tmd_smp_reply`. length, ident: of the transfer."""
+
+    status: Status
+    off: int
+    length: int
+    ident: int
+    active: Active
+    version: int
+    floor: int
+    sequence: int
+    updates: int
+    erases: int
+    trial: bool
+    starts: int
+    trial_starts: int
+    states: tuple[int, int]
+    staging: bool
+
+
+class Group:
+    """The management group of a device with one model: `struct tmd_smp`. Must not outlive it."""
+
+    def __init__(self, device: Device) -> None:
+        self._smp = ffi.new("struct tmd_smp *")
+        self._port = ffi.new("struct tmd_smp_port *")
+
+        def get(_ctx: Any, _model: int, store: Any) -> int:
+            store[0] = device._store
+            return int(Status.OK)
+
+        # cffi frees a callback that nobody holds.
+        self._callbacks = (
+            ffi.callback(ffi.typeof(self._port.get), get, error=int(Status.FLASH_READ)),
+            ffi.callback(ffi.typeof(self._port.put), lambda _ctx, _model: None),
+        )
+        self._port.get, self._port.put = self._callbacks
+        self._port.contract = device._device.config.contract
+        lib.tmd_smp_init(self._smp, self._port, ffi.addressof(device._device, "update"))
+
+    def handle(
+        self,
+        command: SmpCommand,
+        *,
+        model: str | None = None,
+        length: int | None = None,
+        ident: int | None = None,
+        off: int | None = None,
+        data: bytes | None = None,
+    ) -> GroupReply:
+        """Do what a request asks for; None: the request lacks the field. Numbers have 32 bits."""
+        request = ffi.new("struct tmd_smp_request *")
+        request.command = int(command)
+        keep: list[Any] = []
+        if model is not None:
+            name = model.encode()
+            # An empty name is one too, and not NULL.
+            keep.append(ffi.new("char[]", name))
+            request.model, request.model_bytes = keep[-1], len(name)
+        if data is not None:
+            keep.append(ffi.new("uint8_t[]", data or b"\0"))
+            request.data, request.data_bytes = keep[-1], len(data)
+            request.fields |= lib.TMD_SMP_HAS_DATA
+        for field, value, bit in (
+            ("len", length, lib.TMD_SMP_HAS_LEN),
+            ("id", ident, lib.TMD_SMP_HAS_ID),
+            ("off", off, lib.TMD_SMP_HAS_OFF),
+        ):
+            if value is not None:
+                setattr(request, field, value)
+                request.fields |= bit
+        r = ffi.new("struct tmd_smp_reply *")
+        lib.tmd_smp_handle(self._smp, request, r)
+        return GroupReply(
+            status=Status(r.status),
+            off=r.off,
+            length=r.len,
+            ident=r.id,
+            active=Active(r.active.slot, r.active.bytes, bytes(r.active.sha256)),
+            version=r.info.version,
+            floor=r.info.floor,
+            sequence=r.info.sequence,
+            updates=r.info.updates,
+            erases=r.info.erases,
+            trial=bool(r.info.trial),
+            starts=r.info.starts,
+            trial_starts=r.trial_starts,
+            states=(r.info.slot_state[0], r.info.slot_state[1]),
+            staging=bool(r.staging),
+        )
 
 
 def read_note(path: Path) -> bytes:

@@ -196,10 +196,25 @@ enum tmd_verdict {
 	TMD_WAIVED = 3 /* the TLV is missing and the contract accepts unguarded patches */
 };
 
+/* The management group of SMP: its number unless the firmware chose another, and its commands. */
+#define TMD_SMP_GROUP 84u
+#define TMD_SMP_RC_1 256u /* refusals in version 1 of SMP: this and the status without its sign */
+enum tmd_smp_command {
+	TMD_SMP_STATUS = 0, /* read: what the model's store knows */
+	TMD_SMP_BEGIN = 1, /* write: a patch comes; `off` says from which byte on */
+	TMD_SMP_DATA = 2, /* write: bytes of the patch from `off` on */
+	TMD_SMP_FINISH = 3, /* write: all bytes are there: apply the patch */
+	TMD_SMP_CONFIRM = 4, /* write: the model on trial stays */
+	TMD_SMP_REVERT = 5, /* write: the model on trial goes, and the one before it is back */
+	TMD_SMP_ERASE = 6 /* write: give up the patch that was begun, and forget what the inactive slot and the staging region hold */
+};
+
 /* Every function that can fail returns one of these. */
 enum tmd_status {
 	TMD_OK = 0, /* done */
 	TMD_ERR_ARGUMENT = -1, /* an argument is out of range, or a call came out of order */
+	TMD_ERR_TRANSFER = -2, /* no transfer is open that this belongs to */
+	TMD_ERR_MODEL = -3, /* the firmware has no model of this name */
 	TMD_ERR_FLASH_READ = -10, /* reading flash failed */
 	TMD_ERR_FLASH_WRITE = -11, /* writing flash failed */
 	TMD_ERR_FLASH_ERASE = -12, /* erasing flash failed */
@@ -241,6 +256,8 @@ enum tmd_status {
 #define TMD_STATUS_LIST(X) \
 	X(TMD_OK, "OK", "done") \
 	X(TMD_ERR_ARGUMENT, "ARGUMENT", "an argument is out of range, or a call came out of order") \
+	X(TMD_ERR_TRANSFER, "TRANSFER", "no transfer is open that this belongs to") \
+	X(TMD_ERR_MODEL, "MODEL", "the firmware has no model of this name") \
 	X(TMD_ERR_FLASH_READ, "FLASH_READ", "reading flash failed") \
 	X(TMD_ERR_FLASH_WRITE, "FLASH_WRITE", "writing flash failed") \
 	X(TMD_ERR_FLASH_ERASE, "FLASH_ERASE", "erasing flash failed") \

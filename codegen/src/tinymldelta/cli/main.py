@@ -8,8 +8,10 @@ from tinymldelta import __version__
 from tinymldelta.cli.apply import apply
 from tinymldelta.cli.check import check
 from tinymldelta.cli.codegen import codegen
+from tinymldelta.cli.device import device
 from tinymldelta.cli.inspect import inspect
 from tinymldelta.cli.patch import patch
+from tinymldelta.cli.push import push
 from tinymldelta.cli.sim import sim
 
 
@@ -22,5 +24,5 @@ def main() -> None:
     """
 
 
-for command in (inspect, codegen, patch, check, apply, sim):
+for command in (inspect, codegen, patch, check, apply, push, device, sim):
     main.add_command(command)

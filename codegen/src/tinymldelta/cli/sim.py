@@ -26,6 +26,7 @@ from tinymldelta.cli.console import (
     table,
     write_output,
 )
+from tinymldelta.cli.transport import missing_extra
 from tinymldelta.contract import Contract, contract_json, parse_contract
 from tinymldelta.errors import Refusal
 from tinymldelta.interpreter import ModelInference, find_interpreter
@@ -45,7 +46,7 @@ from tinymldelta.native import (
 )
 from tinymldelta.patching import PatchRefused
 from tinymldelta.versions import version_text
-from tinymldelta.wire.constants import MODEL_MAX, STATUSES, Status
+from tinymldelta.wire.constants import MODEL_MAX, SMP_GROUP, STATUSES, Status
 
 _FLASH = click.argument("flash", type=FILE)
 _TRIAL_STARTS_MAX = 255
@@ -393,6 +394,41 @@ def _start(device: Device, flash: Path) -> str | None:
     return "a test vector fails" if _runs_vectors(before, slot) else "its start cannot be counted"
 
 
+def _find_inference() -> ModelInference | None:
+    interpreter = find_interpreter()
+    return ModelInference(interpreter) if interpreter else None
+
+
+def _require_interpreter(device: Device, flash: Path, inference: ModelInference | None) -> None:
+    if inference is None and _runs_vectors(device.info, device.active.slot):
+        raise Refusal(
+            str(flash),
+            "the model on trial has test vectors, and there is no interpreter to run them",
+            "pip install ai-edge-litert, tensorflow or tflite-micro",
+        )
+
+
+def _power_on(
+    device: Device, flash: Path, inference: ModelInference | None
+) -> tuple[Status, bool, str | None]:
+    """What a device does from power-on until its application runs the model.
+
+    The status of a staged patch that was complete, whether it was applied, and why the model on
+    trial was reverted, if it was.
+    """
+    on_trial = device.is_on and device.info.trial
+    _require(flash, "the store does not mount", device.boot(device.counts.operations + 1))
+    reverted = None
+    if on_trial and not device.info.trial:
+        reverted = "its starts are used up"
+    resumed, staged = device.resume()
+    _require_interpreter(device, flash, inference)
+    reverted = _start(device, flash) or reverted
+    device.save(flash)
+    applied = resumed is Status.OK and staged.length > 0 and staged.there == staged.length
+    return resumed, applied, reverted
+
+
 @sim.command("boot")
 @_FLASH
 @JSON_OPTION
@@ -403,24 +439,9 @@ def boot(flash: Path, as_json: bool) -> None:
     RAM is rubbish, flash is what it was. A model on trial has its test vectors run. Exits with 1 if
     the staged patch or the model on trial is refused; the device then runs what it had.
     """
-    interpreter = find_interpreter()
-    inference = ModelInference(interpreter) if interpreter else None
+    inference = _find_inference()
     with _open(flash, inference) as device:
-        on_trial = device.is_on and device.info.trial
-        _require(flash, "the store does not mount", device.boot(device.counts.operations + 1))
-        reverted = None
-        if on_trial and not device.info.trial:
-            reverted = "its starts are used up"
-        resumed, staged = device.resume()
-        if inference is None and _runs_vectors(device.info, device.active.slot):
-            raise Refusal(
-                str(flash),
-                "the model on trial has test vectors, and there is no interpreter to run them",
-                "pip install ai-edge-litert, tensorflow or tflite-micro",
-            )
-        reverted = _start(device, flash) or reverted
-        device.save(flash)
-        applied = resumed is Status.OK and staged.length > 0 and staged.there == staged.length
+        resumed, applied, reverted = _power_on(device, flash, inference)
         more = {
             "resumed": {"status": resumed.name, "applied": applied},
             "reverted": reverted,
@@ -431,7 +452,7 @@ def boot(flash: Path, as_json: bool) -> None:
         _fail_boot(flash, resumed, reverted)
 
 
-def _fail_boot(flash: Path, resumed: Status, reverted: str | None) -> None:
+def _warn_of_boot(flash: Path, resumed: Status, reverted: str | None) -> None:
     if resumed is not Status.OK:
         text = STATUSES[resumed]
         click.echo(
@@ -439,6 +460,10 @@ def _fail_boot(flash: Path, resumed: Status, reverted: str | None) -> None:
         )
     if reverted is not None:
         click.echo(f"tmd: {flash}: the model on trial was reverted: {reverted}", err=True)
+
+
+def _fail_boot(flash: Path, resumed: Status, reverted: str | None) -> None:
+    _warn_of_boot(flash, resumed, reverted)
     if resumed is not Status.OK or reverted is not None:
         sys.exit(1)
 
@@ -548,3 +573,72 @@ def read(flash: Path, out: Path) -> None:
         model = device.read_active()
     write_output(out, model)
     click.echo(f"wrote {out}, {len(model):,} bytes")
+
+
+class _Endpoint(click.ParamType[tuple[str, int]]):
+    """HOST:PORT, with an IPv6 address in brackets."""
+
+    name = "endpoint"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        host, _, port = str(value).rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 0xFFFF:
+            self.fail(f"{value!r} is not HOST:PORT, such as 127.0.0.1:1337", param, ctx)
+        return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+@sim.command("serve")
+@_FLASH
+@click.option(
+    "--udp",
+    type=_Endpoint(),
+    metavar="HOST:PORT",
+    help="Answer on this address; port 0 takes a free one.",
+)
+@click.option("--pty", is_flag=True, help="Answer on a new pseudo-terminal, as on a serial port.")
+@click.option(
+    "--group",
+    type=Number(0xFFFF),
+    default=SMP_GROUP,
+    show_default=True,
+    metavar="N",
+    help="Number of the management group.",
+)
+@refusals_exit_1
+def serve(flash: Path, udp: tuple[str, int] | None, pty: bool, group: int) -> None:
+    """Switch the power on and answer SMP, for `tmd push` and other clients, until Ctrl-C.
+
+    The device is kept in FLASH after each change: when this is killed, the power has failed. Its
+    application opens a new model as soon as it is there. Other commands have to wait meanwhile.
+    """
+    if udp is None and not pty:
+        raise click.UsageError("say where to answer: --udp HOST:PORT, --pty, or both")
+    try:
+        from tinymldelta.smp.listen import Listener
+        from tinymldelta.smp.server import BUFFER_BYTES, Server
+    except ImportError as error:
+        raise missing_extra(error) from error
+
+    inference = _find_inference()
+    with _open(flash, inference) as device:
+        resumed, _, reverted = _power_on(device, flash, inference)
+        _warn_of_boot(flash, resumed, reverted)
+        name = json.loads(read_note(flash))["model"]
+        server = Server(device, name, lambda: device.save(flash), group)
+
+        def settle() -> None:
+            """What the application does when another model is active."""
+            if device.info.trial and not device.info.opened:
+                _require_interpreter(device, flash, inference)
+                _warn_of_boot(flash, Status.OK, _start(device, flash))
+                device.save(flash)
+
+        with Listener(server.answer, settle, BUFFER_BYTES) as listener:
+            if udp is not None:
+                click.echo(f"udp {udp[0]}:{listener.udp(*udp)}")
+            if pty:
+                click.echo(f"terminal {listener.terminal()}")
+            sys.stdout.flush()
+            listener.run()

@@ -368,9 +368,25 @@ class Verdict(IntEnum):
     WAIVED = 3
 
 
+SMP_GROUP: Final = 84
+SMP_RC_1: Final = 256
+
+
+class SmpCommand(IntEnum):
+    STATUS = 0  # read
+    BEGIN = 1  # write
+    DATA = 2  # write
+    FINISH = 3  # write
+    CONFIRM = 4  # write
+    REVERT = 5  # write
+    ERASE = 6  # write
+
+
 class Status(IntEnum):
     OK = 0
     ARGUMENT = -1
+    TRANSFER = -2
+    MODEL = -3
     FLASH_READ = -10
     FLASH_WRITE = -11
     FLASH_ERASE = -12
@@ -423,6 +439,14 @@ STATUSES: Final[dict[Status, StatusText]] = {
     Status.ARGUMENT: StatusText(
         "an argument is out of range, or a call came out of order",
         "correct the calling code",
+    ),
+    Status.TRANSFER: StatusText(
+        "no transfer is open that this belongs to",
+        "begin again and go on where the device says",
+    ),
+    Status.MODEL: StatusText(
+        "the firmware has no model of this name",
+        "name one of those that the device lists",
     ),
     Status.FLASH_READ: StatusText(
         "reading flash failed",

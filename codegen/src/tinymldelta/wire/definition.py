@@ -99,6 +99,38 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class SmpCommand:
+    """A command of the management group. `request` and `reply` name its fields."""
+
+    name: str
+    value: int
+    op: str
+    request: str
+    reply: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SmpField:
+    """An entry of the group's CBOR maps; `of`: which commands have it."""
+
+    name: str
+    type: str
+    of: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Smp:
+    """The management group of SMP. `rc_1`: where its refusals begin in version 1."""
+
+    group: int
+    rc_1: int
+    commands: tuple[SmpCommand, ...]
+    fields: tuple[SmpField, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WireDefinition:
     wire_version: int
     tlv_vendor_first: int
@@ -117,6 +149,7 @@ class WireDefinition:
     layouts: tuple[Layout, ...]
     tlvs: tuple[Tlv, ...]
     rules: tuple[Rule, ...]
+    smp: Smp
     statuses: tuple[Status, ...]
 
 
@@ -134,6 +167,15 @@ def _values(rows: list[dict[str, Any]]) -> tuple[Value, ...]:
     values = tuple(Value(r["name"], r["value"], r["text"], r.get("bytes", 0)) for r in rows)
     _require_unique("name", [v.name for v in values])
     return values
+
+
+def _smp(raw: dict[str, Any]) -> Smp:
+    commands = tuple(SmpCommand(**command) for command in raw["commands"])
+    fields = tuple(SmpField(**field) for field in raw["fields"])
+    if [c.value for c in commands] != list(range(len(commands))):
+        raise ValueError("wire.yaml: the commands of SMP do not count up from 0")
+    _require_unique("field of SMP", [f.name for f in fields])
+    return Smp(raw["group"], raw["rc_1"], commands, fields)
 
 
 def _require_unique(what: str, items: list[Any]) -> None:
@@ -202,5 +244,6 @@ def load_wire_definition(path: Path) -> WireDefinition:
         ),
         tlvs=tlvs,
         rules=rules,
+        smp=_smp(raw["smp"]),
         statuses=statuses,
     )

@@ -93,6 +93,17 @@ def spec_tables(wire: WireDefinition) -> dict[str, str]:
         ("state", "value", "meaning"),
         [(f"`{v.name}`", v.value, v.text) for v in wire.slot_states],
     )
+    tables["smp_commands"] = _table(
+        ("command", "number", "op", "request", "reply", "meaning"),
+        [
+            (f"`{c.name}`", c.value, c.op, c.request or "-", c.reply or "-", c.text)
+            for c in wire.smp.commands
+        ],
+    )
+    tables["smp_fields"] = _table(
+        ("field", "type", "of", "meaning"),
+        [(f"`{f.name}`", f.type, f.of, f.text) for f in wire.smp.fields],
+    )
     tables["statuses"] = _table(
         ("code", "status", "meaning", "what to do"),
         [(s.code, f"`{s.name}`", s.text, s.fix) for s in wire.statuses],
