@@ -204,7 +204,14 @@ def build_contract(models: Sequence[tuple[str, Facts]], limits: Limits) -> Contr
     """The contract of a firmware with these models. Refuses what cannot work, with what to do."""
     names = [name for name, _ in models]
     if len(set(names)) != len(names):
-        raise Refusal(", ".join(names), "two models have one name", "name them with NAME=FILE")
+        raise Refusal(", ".join(names), "two models have one name", "give each a name of its own")
+    for name in names:
+        if f"{name}_bytes" in names:
+            raise Refusal(
+                f"{name}_bytes",
+                f"TMD_MODEL_{name.upper()}_BYTES is a macro of the model {name}",
+                "give it another name",
+            )
     for option, of_model in (
         (limits.names.arena, limits.arena_bytes),
         (limits.names.arena_need, limits.arena_need),

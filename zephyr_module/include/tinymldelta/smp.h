@@ -2,16 +2,16 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * The management group that takes patches over SMP, the protocol of mcumgr: its logic, without a
- * transport and without CBOR. A binding decodes a request into a struct, has it handled, and encodes
- * the reply; SPEC.md says what the maps look like.
+ * transport and without CBOR. A binding decodes a request into a struct, has it handled, and
+ * encodes the reply; SPEC.md says what the maps look like.
  *
  *	tmd_smp_init(&smp, &port, &update);           once
  *	tmd_smp_handle(&smp, &request, &reply);       for each request, by one thread at a time
  *
- * One transfer at a time: begin, data as often as it takes, finish. It goes to the staging region if
- * the model has one, and is streamed into the slot otherwise. Whatever is lost, doubled or late on
- * the way is harmless: status, begin, data, finish and erase can be repeated, and are answered as
- * they were the first time.
+ * One transfer at a time: begin, data as often as it takes, finish. It goes to the staging region
+ * if the model has one, and is streamed into the slot otherwise. Whatever is lost, doubled or late
+ * on the way is harmless: status, begin, data, finish and erase can be repeated, and are answered
+ * as they were the first time.
  */
 #ifndef TINYMLDELTA_SMP_H
 #define TINYMLDELTA_SMP_H
@@ -69,7 +69,7 @@ struct tmd_smp_reply {
 	struct tmd_active active;    /* status, finish */
 	struct tmd_store_info info;  /* status, finish */
 	uint16_t model;              /* status, finish: index into contract->models */
-	uint8_t trial_starts;        /* status: how often a new model may start before it is confirmed */
+	uint8_t trial_starts;        /* status: starts of a new model, until confirmed */
 	bool staging;                /* status: is there a staging region? */
 };
 

@@ -1,0 +1,31 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Turns Kconfig into the options of the core (TMD_CONFIG_FILE): nothing in core, store and smp
+ * reads a Kconfig symbol.
+ */
+#ifndef TMD_PORTS_ZEPHYR_TMD_CONFIG_H
+#define TMD_PORTS_ZEPHYR_TMD_CONFIG_H
+
+#include <zephyr/sys/util_macro.h>
+
+#define TMD_WRITE_BUFFER CONFIG_TMD_WRITE_BUFFER
+#define TMD_TRIAL IS_ENABLED(CONFIG_TMD_TRIAL)
+#define TMD_SELF_TEST IS_ENABLED(CONFIG_TMD_SELF_TEST)
+#define TMD_RESUME IS_ENABLED(CONFIG_TMD_RESUME)
+#define TMD_STAGING IS_ENABLED(CONFIG_TMD_STAGING)
+#define TMD_WITH_FORMAT_1 IS_ENABLED(CONFIG_TMD_FORMAT_1)
+
+#if defined(CONFIG_TMD_DECODER_LEAN)
+#define TMD_DECODER TMD_DECODER_LEAN
+#elif defined(CONFIG_TMD_DECODER_NONE)
+#define TMD_DECODER TMD_DECODER_NONE
+#else
+#define TMD_DECODER TMD_DECODER_DEFAULT
+#endif
+
+#if defined(CONFIG_TMD_SHA256_PSA)
+#define TMD_SHA256_EXTERNAL CONFIG_TMD_SHA256_PSA_BYTES
+#endif
+
+#endif /* TMD_PORTS_ZEPHYR_TMD_CONFIG_H */
