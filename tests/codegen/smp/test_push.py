@@ -10,9 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from smpkit import STAGED, TMD, Firmware, Serve, Served, bad_line, done, tmd
+from tinymldelta.generate import read_facts
+from tinymldelta.interpreter import find_interpreter
 
 
 def asked(*arguments: object) -> dict[str, Any]:
@@ -87,6 +90,29 @@ def test_a_trial_that_is_reverted(device: Served, firmware: Firmware) -> None:
     device.start()
     assert asked("device", "status", *device.over_udp)["active"]["sha256"] == sha(firmware.base)
     assert "reverted: its starts are used up" in device.stop()
+
+
+def test_a_model_that_fails_its_test_vectors(
+    device: Served, firmware: Firmware, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if find_interpreter() is None:
+        pytest.skip("needs an interpreter: pip install -r requirements/demo.txt")
+    # `tmd patch` would find out, where it has an interpreter.
+    monkeypatch.setattr("tinymldelta.cli.patch.find_interpreter", lambda: None)
+    vectors, patch = tmp_path / "wrong.npz", tmp_path / "wrong.tmd"
+    (image,) = read_facts(firmware.target.read_bytes(), "target").inputs
+    (scores,) = read_facts(firmware.target.read_bytes(), "target").outputs
+    np.savez(
+        vectors,
+        input=np.zeros((1, *image.shape[1:]), np.int8),
+        output=np.full((1, *scores.shape[1:]), 77, np.int8),
+    )
+    done("patch", firmware.base, firmware.target, "-o", patch, "--contract", firmware.contract,
+         "--test-vectors", vectors)  # fmt: skip
+    assert "back at its old model: the new one failed its trial" in refused(
+        "push", patch, *device.over_udp
+    )
+    assert asked("device", "status", *device.over_udp)["slots"][1] == "reverted"
 
 
 @pytest.mark.parametrize(

@@ -361,7 +361,11 @@ async def push(
         await pushing.run(lambda now: _is_target(header, now))
     except PatchRefused as refusal:
         raise PatchRefused(where, refusal.status) from refusal
-    return Outcome(False, pushing.start, pushing.sent, await link.ask(messages.Status, model=model))
+    status = await link.ask(messages.Status, model=model)
+    if _is_base(header, status) and not _is_target(header, status):
+        what = "the device applied it, and is back at its old model: the new one failed its trial"
+        raise PatchRefused(where, Status.REVERTED, what)
+    return Outcome(False, pushing.start, pushing.sent, status)
 
 
 async def confirm(link: Link, model: str | None) -> None:
