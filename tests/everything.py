@@ -67,7 +67,7 @@ DEVICE_SOURCES = tuple(
     str(path.relative_to(ROOT))
     for room in ("core", "store", "smp", "ports/sim")
     for path in sorted((ROOT / "zephyr_module" / room).glob("*.c"))
-)
+) + tuple(f"samples/thermo/src/{name}.c" for name in ("mcp9600", "welford", "window"))
 INCLUDES = ("-Izephyr_module/include", "-Izephyr_module/ports")
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ def blocks(text: str, language: str) -> list[str]:
 
 def test_the_first_look_prints_what_the_readme_shows(root: Path, tmp_path: Path) -> None:
     readme = (root / "README.md").read_text(encoding="utf-8")
-    (commands,) = blocks(readme, "sh")
+    commands = blocks(readme, "sh")[0]
     script = commands.replace("pip install .\n", "")
     assert script != commands
     shutil.copytree(root / "samples", tmp_path / "samples")
@@ -39,9 +40,41 @@ def test_the_first_look_prints_what_the_readme_shows(root: Path, tmp_path: Path)
     assert re.search(r"sent [1-9]\d* of 1,3\d\d bytes, from byte [1-9]", done.stdout)
 
 
+def test_a_device_that_is_a_file_takes_a_patch(root: Path, tmp_path: Path) -> None:
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    (session,) = [block for block in blocks(readme, "sh") if "tmd sim serve" in block]
+    init, serve, push = (line.split("#")[0].split() for line in session.splitlines())
+    assert (serve[5], push[-1]) == ("127.0.0.1:1337", "127.0.0.1")  # the port that push knows
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        serve[5] = push[-1] = f"127.0.0.1:{free.getsockname()[1]}"
+    tmd = [sys.executable, "-c", "from tinymldelta.cli import main; main()"]
+    models = root / "samples" / "host" / "models" / "digits"
+    shutil.copy(models / "base.tflite", tmp_path)
+    for words in (
+        ["codegen", "digits=base.tflite", "--out", ".", "--slot", "16384"],
+        ["patch", "base.tflite", str(models / "target.tflite"), "-o", "update.tmd",
+         "--contract", "contract.json"],
+        init[1:],
+    ):  # fmt: skip
+        subprocess.run([*tmd, *words], cwd=tmp_path, check=True, capture_output=True)
+    with subprocess.Popen(
+        [*tmd, *serve[1:]], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    ) as device:
+        try:
+            assert device.stdout is not None
+            assert device.stdout.readline()  # it answers now
+            done = subprocess.run([*tmd, *push[1:]], cwd=tmp_path, capture_output=True, text=True)
+        finally:
+            device.terminate()
+    assert done.returncode == 0, done.stderr
+    assert "slot 1" in done.stdout
+    assert "on trial" in done.stdout
+
+
 def test_its_c_compiles_against_the_generated_header(root: Path, tmp_path: Path) -> None:
     readme = (root / "README.md").read_text(encoding="utf-8")
-    (code,) = blocks(readme, "c")
+    code = blocks(readme, "c")[0]
     top, body = code.split("int err = ")
     generated = tmp_path / "generated"
     subprocess.run(
