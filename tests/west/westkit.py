@@ -14,7 +14,8 @@ ADDRESS = 0x0810_0000
 # it does not, and the group that it leaves out.
 WANTED = (
     *("cmsis_6", "hal_adi", "hal_espressif", "hal_nordic", "hal_renesas", "hal_rpi_pico"),
-    *("hal_st", "hal_stm32", "mbedtls", "mldsa-native", "picolibc", "tf-psa-crypto", "zcbor"),
+    *("hal_st", "hal_stm32", "mbedtls", "mldsa-native", "picolibc", "segger", "tf-psa-crypto"),
+    "zcbor",
 )
 UNWANTED = ("hal_nxp", "lvgl")
 OPTIONAL = ("tflite-micro", "thrift")

@@ -193,43 +193,41 @@ int tmd_zephyr_read(struct tmd_zephyr_model *m, const struct tmd_model *model, u
 	return err;
 }
 
-#if defined(CONFIG_TMD_TRIAL)
-#define END_TRIAL(how, store) how(store)
-#else
-#define END_TRIAL(how, store) TMD_ERR_STATE /* there is no trial that could end */
+#if !defined(CONFIG_TMD_TRIAL)
+static int no_trial(struct tmd_store *store)
+{
+	(void)store;
+	return TMD_ERR_STATE;
+}
+
+#define tmd_store_confirm no_trial
+#define tmd_store_revert no_trial
 #endif
 
-int tmd_zephyr_confirm(struct tmd_zephyr_model *m)
+static int with_store(struct tmd_zephyr_model *m, int (*function)(struct tmd_store *store))
 {
 	int err = tmd_zephyr_lock(m);
 
 	if (err == TMD_OK) {
-		err = END_TRIAL(tmd_store_confirm, &m->store);
+		err = function(&m->store);
 	}
 	tmd_zephyr_unlock(m);
 	return err;
+}
+
+int tmd_zephyr_confirm(struct tmd_zephyr_model *m)
+{
+	return with_store(m, tmd_store_confirm);
 }
 
 int tmd_zephyr_revert(struct tmd_zephyr_model *m)
 {
-	int err = tmd_zephyr_lock(m);
-
-	if (err == TMD_OK) {
-		err = END_TRIAL(tmd_store_revert, &m->store);
-	}
-	tmd_zephyr_unlock(m);
-	return err;
+	return with_store(m, tmd_store_revert);
 }
 
 int tmd_zephyr_forget(struct tmd_zephyr_model *m)
 {
-	int err = tmd_zephyr_lock(m);
-
-	if (err == TMD_OK) {
-		err = tmd_store_forget(&m->store);
-	}
-	tmd_zephyr_unlock(m);
-	return err;
+	return with_store(m, tmd_store_forget);
 }
 
 int tmd_zephyr_get_status(struct tmd_zephyr_model *m, struct tmd_active *active,
