@@ -223,6 +223,26 @@ static void test_open_during_an_update(void)
 }
 
 /* A second update takes over from the first, which cannot go on; nothing of it is in the target. */
+/* Who sent it is gone: somebody else ends it. */
+static void test_interrupted_update(void)
+{
+	struct tmd_update *u = &b.device.update;
+
+	set_up(&small[0], BENCH_RECORDED, 0);
+	tmd_store_interrupt(store); /* there is none */
+	EXPECT_STATUS(tmd_update_begin(u, store), TMD_OK);
+	EXPECT_STATUS(tmd_update_write(u, patch.at, patch.n / 2u), TMD_OK);
+	EXPECT_STATUS(tmd_store_forget(store), TMD_ERR_BUSY);
+	tmd_store_interrupt(store);
+	EXPECT_STATUS(tmd_store_forget(store), TMD_OK);
+	EXPECT_STATUS(tmd_update_write(u, patch.at, 1), TMD_ERR_BUSY);
+	tmd_update_abort(u);
+	EXPECT(bench_holds(&b, &base));
+	EXPECT_STATUS(bench_send(&b, &patch, 0), TMD_OK);
+	EXPECT(bench_holds(&b, &target));
+	tear_down();
+}
+
 static void test_one_update_at_a_time(void)
 {
 	static struct tmd_update other;
@@ -454,6 +474,7 @@ int main(void)
 	RUN(test_busy_until_closed);
 	RUN(test_the_slot_that_is_not_open);
 	RUN(test_open_during_an_update);
+	RUN(test_interrupted_update);
 	RUN(test_one_update_at_a_time);
 	RUN(test_decay_during_an_update);
 	RUN(test_decay_with_nowhere_to_go);

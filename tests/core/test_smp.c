@@ -645,6 +645,25 @@ static void test_slot_is_open(void)
 	}
 }
 
+/* A finish that was refused because the slot is open leaves nothing that cannot be erased. */
+static void test_erase_after_busy(void)
+{
+	set_up(true);
+	EXPECT_STATUS(tmd_store_open(&b->device.store, &model), TMD_OK);
+	EXPECT_STATUS(send_all(&patch, 100), TMD_OK);
+	if (is_staged) {
+		EXPECT_STATUS(begin(&from_target), TMD_OK);
+		EXPECT_STATUS(send_to(&from_target, from_target.n, 100), TMD_OK);
+		EXPECT_STATUS(finish(), TMD_ERR_BUSY);
+		tmd_store_close(&b->device.store, &model);
+		EXPECT(!b->device.store.updating);
+		EXPECT_STATUS(command(TMD_SMP_ERASE), TMD_OK);
+		EXPECT_STATUS(begin(&from_target), TMD_OK);
+		EXPECT_EQ(r.off, 0);
+	}
+	tear_down();
+}
+
 /* The application begins an update of its own. */
 static void test_update_in_between(void)
 {
@@ -793,6 +812,7 @@ int main(void)
 	RUN(test_restarts);
 	RUN(test_erase);
 	RUN(test_slot_is_open);
+	RUN(test_erase_after_busy);
 	RUN(test_update_in_between);
 #if TMD_TRIAL
 	RUN(test_trial);

@@ -233,14 +233,11 @@ static int erase(struct tmd_smp *smp, struct tmd_store *store, uint16_t model)
 {
 	int err = tmd_store_forget(store);
 
+#if TMD_STAGING
 	if (err == TMD_OK && has_staging(store)) {
-		/* A staged patch counts as long as no other was dealt with. */
-		uint8_t *draft = tmd_records_draft(store);
-		const uint32_t updates = tmd_get_u32(&draft[TMD_RECORD_UPDATES]);
-
-		tmd_put_u32(&draft[TMD_RECORD_UPDATES], updates + 1u);
-		err = tmd_records_append(store);
+		err = tmd_staging_forget(store);
 	}
+#endif
 	if (smp->model == model) {
 		smp->ended = 0;
 	}

@@ -190,6 +190,11 @@ int tmd_store_open(struct tmd_store *store, struct tmd_model *model)
 
 /* ---- what people ask ---- */
 
+void tmd_store_interrupt(struct tmd_store *store)
+{
+	tmd_store_end_turn(store, tmd_store_take_turn(store));
+}
+
 int tmd_store_forget(struct tmd_store *store)
 {
 	uint8_t *draft;

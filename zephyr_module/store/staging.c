@@ -343,7 +343,7 @@ static int read_staged(void *ctx, uint32_t offset, void *buf, uint32_t bytes)
 	return TMD_OK;
 }
 
-/* A patch that was refused is dealt with, as one that was applied is. */
+/* A patch is looked at again as long as no other was dealt with. */
 static int dismiss(struct tmd_store *store)
 {
 	uint8_t *draft = tmd_records_draft(store);
@@ -363,10 +363,18 @@ int tmd_staging_apply(struct tmd_staging *g, struct tmd_update *update)
 	g->place = 1;
 	g->block = UINT32_MAX;
 	err = tmd_update_staged(update, g->store, &source);
+	/* One that is refused before it begins takes no turn: that of the transfer still stands. */
+	tmd_store_end_turn(g->store, g->turn);
 	if (err <= TMD_ERR_TRUNCATED) {
+		/* A patch that was refused is dealt with, as one that was applied is. */
 		(void)dismiss(g->store);
 	}
 	return err;
+}
+
+int tmd_staging_forget(struct tmd_store *store)
+{
+	return dismiss(store);
 }
 
 int tmd_staging_resume(struct tmd_staging *g, struct tmd_store *store, struct tmd_update *update)

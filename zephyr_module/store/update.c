@@ -24,6 +24,10 @@ static int read_base(void *ctx, uint32_t offset, uint8_t *buf, uint32_t bytes)
 {
 	const struct tmd_update *u = ctx;
 
+	/* It may have decayed meanwhile, and a shorter one, compiled in, taken its place. */
+	if (offset + bytes > u->store->active.bytes) {
+		return TMD_ERR_NO_MODEL;
+	}
 	return tmd_slot_read(u->store, u->store->active.slot, offset, buf, bytes);
 }
 

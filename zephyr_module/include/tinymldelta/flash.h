@@ -37,7 +37,10 @@ enum tmd_flash_flags {
 struct tmd_flash {
 	/* Any alignment and length. Must return, with an error, where a half-written unit faults. */
 	int (*read)(void *ctx, uint32_t offset, void *buf, uint32_t bytes);
-	/* Offset and length are multiples of write_bytes; the range lies within one erase unit. */
+	/*
+	 * Offset and length are multiples of write_bytes; the range lies within one erase unit. So
+	 * is the address of `buf`, up to 8 (with GCC and clang).
+	 */
 	int (*write)(void *ctx, uint32_t offset, const void *buf, uint32_t bytes);
 	/* Exactly one erase unit. Not called with TMD_FLASH_NO_ERASE; may then be NULL. */
 	int (*erase)(void *ctx, uint32_t offset, uint32_t bytes);

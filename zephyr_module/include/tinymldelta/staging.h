@@ -67,6 +67,9 @@ int tmd_staging_apply(struct tmd_staging *staging, struct tmd_update *update) TM
 int tmd_staging_resume(struct tmd_staging *staging, struct tmd_store *store,
 		       struct tmd_update *update) TMD_MUST_CHECK;
 
+/* What the region holds is not looked at again. One record, which counts as an update. */
+int tmd_staging_forget(struct tmd_store *store) TMD_MUST_CHECK;
+
 #endif
 
 #if defined(__cplusplus) && !defined(TMD_CDEF)

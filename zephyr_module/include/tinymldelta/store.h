@@ -93,7 +93,8 @@ struct tmd_store {
 	bool started;                    /* the model on trial was opened since mount */
 	bool updating;                   /* an update uses buf */
 	uint16_t turn;                   /* changes with each update: only the last may go on */
-	uint8_t buf[TMD_WRITE_BUFFER];   /* shared by gathering and records */
+	/* Shared by gathering and records. All that is written to flash is written from here. */
+	TMD_ALIGNED uint8_t buf[TMD_WRITE_BUFFER];
 };
 
 /* What a store knows, for people and for a management protocol. */
@@ -150,6 +151,9 @@ int tmd_store_confirm(struct tmd_store *store) TMD_MUST_CHECK;
  */
 int tmd_store_revert(struct tmd_store *store) TMD_MUST_CHECK;
 #endif
+
+/* End the update that is open, if any, whoever began it: its next call answers TMD_ERR_BUSY. */
+void tmd_store_interrupt(struct tmd_store *store);
 
 /* Forget what the inactive slot holds: a model that failed its trial is then taken again. */
 int tmd_store_forget(struct tmd_store *store) TMD_MUST_CHECK;
