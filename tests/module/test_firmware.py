@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import modelkit
+import tinymldelta
 from firmwarekit import (
     DIGITS,
     SECOND_MODEL,
@@ -29,6 +30,8 @@ from firmwarekit import (
 from tinymldelta import firmware
 from tinymldelta.builds import Region, read_build
 from tinymldelta.contract import read_contract
+from tinymldelta.devicetree import read_model_node
+from tinymldelta.errors import Refusal
 from tinymldelta.versions import version_text
 from tinymldelta.wire import constants as wire
 
@@ -289,6 +292,22 @@ def test_two_nodes_with_one_partition(shared, region, tmp_path, capsys) -> None:
     line = refused(tmp_path / "out", capsys, DIGITS_MODEL, SST_MODEL, zephyr=tree)
     assert line.startswith("tmd_add_model(sst): ")
     assert region in line
+
+
+@pytest.mark.parametrize("unit", ["write_bytes", "erase_bytes"])
+def test_slots_in_flash_of_two_kinds(unit, zephyr) -> None:
+    """The device wants each slot's units to be the contract's; of other regions it does not."""
+    base = Path(tinymldelta.__file__).parents[1]
+    document = request(zephyr, DIGITS_MODEL, SST_MODEL)
+    asked = firmware.parse_request(document)
+    nodes = [read_model_node(asked.edt, asked.zephyr_base, m.node) for m in asked.models]
+    assert base == asked.package
+    other = [replace(slot, **{unit: 2 * getattr(slot, unit)}) for slot in nodes[1].slots]
+    with pytest.raises(Refusal, match="put the slots of all models into flash of one kind"):
+        firmware.limits_of(asked, [nodes[0], replace(nodes[1], slots=tuple(other))])
+    records = replace(nodes[1].records, **{unit: 2 * getattr(nodes[1].records, unit)})
+    limits = firmware.limits_of(asked, [nodes[0], replace(nodes[1], records=records)])
+    assert (limits.erase_bytes, limits.write_bytes) == (8192, 16)
 
 
 def test_two_models_of_one_name(tmp_path, zephyr, capsys) -> None:

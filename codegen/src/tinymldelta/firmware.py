@@ -126,7 +126,11 @@ def _model_request(m: Mapping[str, str]) -> ModelRequest:
 
 def read_request(path: Path) -> Request:
     """The request that CMake wrote. Every value in it is a text, as CMake has them."""
-    document = json.loads(path.read_text(encoding="utf-8"))
+    return parse_request(json.loads(path.read_text(encoding="utf-8")))
+
+
+def parse_request(document: Mapping[str, Any]) -> Request:
+    """The same, of its document."""
     accept = (wire.ACCEPT_UNGUARDED if document["accept_unguarded"] == "y" else 0) | (
         wire.ACCEPT_NO_DIGEST if document["accept_no_digest"] == "y" else 0
     )
@@ -183,24 +187,41 @@ def _check_places(write_buffer: int, staging: Region | None) -> None:
         )
 
 
-def _limits(request: Request, nodes: Sequence[ModelNode]) -> Limits:
-    regions = [region for node in nodes for region in node.regions]
+def limits_of(request: Request, nodes: Sequence[ModelNode]) -> Limits:
+    """What CMake, Kconfig and the devicetree allow. Refuses what no device would mount."""
+    slots = [region for node in nodes for region in node.slots]
     write = _unit(
-        regions, request.write_bytes, "write_bytes", "CONFIG_TMD_WRITE_BYTES", "write-block-size"
+        slots, request.write_bytes, "write_bytes", "CONFIG_TMD_WRITE_BYTES", "write-block-size"
     )
-    if request.write_buffer % write:
-        raise Refusal(
-            f"CONFIG_TMD_WRITE_BUFFER={request.write_buffer}",
-            f"is no multiple of the write unit of {write} bytes",
-            "use 256",
-        )
+    # Records and staging may lie in other flash: their units only have to divide the buffer.
+    units = {write}
+    if not request.write_bytes:
+        units |= {r.write_bytes or 1 for node in nodes for r in node.regions}
+    for unit in sorted(units):
+        if request.write_buffer % unit:
+            raise Refusal(
+                f"CONFIG_TMD_WRITE_BUFFER={request.write_buffer}",
+                f"is no multiple of the write unit of {unit} bytes",
+                "use 256",
+            )
     if request.staging:
         for node in nodes:
             _check_places(request.write_buffer, node.staging)
-    slots = [region for node in nodes for region in node.slots]
     erase = _unit(
         slots, request.erase_bytes, "erase_bytes", "CONFIG_TMD_ERASE_BYTES", "erase-block-size"
     )
+    # A firmware has one contract, and a store whose slots have other units does not mount.
+    for region in slots:
+        for what, own, one, said in (
+            ("write", region.write_bytes, write, request.write_bytes),
+            ("erase", region.erase_bytes, erase, request.erase_bytes),
+        ):
+            if not said and own != one:
+                raise Refusal(
+                    f"the slot {region.label}",
+                    f"its flash has {what} units of {own} bytes, that of another slot {one}",
+                    "put the slots of all models into flash of one kind",
+                )
     models = request.models
     return Limits(
         slot_bytes=slots[0].bytes,
@@ -343,7 +364,7 @@ def generate_firmware(request: Request, out: Path) -> Contract:
     ]
     nodes = [read_model_node(request.edt, request.zephyr_base, m.node) for m in models]
     _check_apart(models, nodes)
-    limits = _limits(request, nodes)
+    limits = limits_of(request, nodes)
     contract = build_contract(
         [(s.name, read_facts(s.data, s.where, limits.arena_need.get(s.name))) for s in sources],
         limits,

@@ -63,15 +63,23 @@ static int read_piece(const struct flash_area *area, uint32_t offset, void *buf,
 /* Its header has moved with the architecture's folders. */
 extern void z_arm_nmi_set_handler(void (*handler)(void));
 
-static volatile bool failed;
+/* The L5 with one bank reads two double words at once, and has a bit for each. */
+#if defined(FLASH_ECCR_ECCD2)
+#define ECC_FAILED (FLASH_ECCR_ECCD | FLASH_ECCR_ECCD2)
+#else
+#define ECC_FAILED FLASH_ECCR_ECCD
+#endif
+
+/* Counts, so that a read of another thread in between takes no failure away. */
+static volatile uint32_t failures;
 
 static void on_nmi(void)
 {
-	if ((FLASH->ECCR & FLASH_ECCR_ECCD) == 0u) {
+	if ((FLASH->ECCR & ECC_FAILED) == 0u) {
 		k_panic(); /* not flash: what an NMI does without this file */
 	}
-	FLASH->ECCR |= FLASH_ECCR_ECCD; /* write one to clear; the rest as it is */
-	failed = true;
+	FLASH->ECCR |= ECC_FAILED; /* write one to clear; the rest as it is */
+	failures++;
 }
 
 static int take_nmi(void)
@@ -84,12 +92,11 @@ SYS_INIT(take_nmi, PRE_KERNEL_1, 0);
 
 static int read_piece(const struct flash_area *area, uint32_t offset, void *buf, uint32_t bytes)
 {
-	int err;
+	const uint32_t before = failures;
+	const int err = flash_area_read(area, (off_t)offset, buf, bytes);
 
-	failed = false;
-	err = flash_area_read(area, (off_t)offset, buf, bytes);
 	__DSB();
-	return failed ? -EIO : err;
+	return failures != before ? -EIO : err;
 }
 
 #endif

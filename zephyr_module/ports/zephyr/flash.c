@@ -16,9 +16,6 @@
 
 LOG_MODULE_DECLARE(tinymldelta, CONFIG_TMD_LOG_LEVEL);
 
-/* Drivers that write words read them from the caller's buffer as such. */
-#define ALIGNED_AS 8u
-
 static int read_flash(void *ctx, uint32_t offset, void *buf, uint32_t bytes)
 {
 	const struct tmd_zephyr_region *region = ctx;
@@ -33,12 +30,7 @@ static int read_flash(void *ctx, uint32_t offset, void *buf, uint32_t bytes)
 static int write_flash(void *ctx, uint32_t offset, const void *buf, uint32_t bytes)
 {
 	const struct tmd_zephyr_region *region = ctx;
-	uint64_t aligned[CONFIG_TMD_WRITE_BUFFER / sizeof(uint64_t)];
 
-	if ((uintptr_t)buf % ALIGNED_AS != 0u && bytes <= sizeof(aligned)) {
-		memcpy(aligned, buf, bytes);
-		buf = aligned;
-	}
 	return flash_area_write(region->area, (off_t)offset, buf, bytes);
 }
 

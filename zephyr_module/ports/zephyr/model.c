@@ -120,6 +120,13 @@ static int mount(struct tmd_zephyr_model *m)
 	err = tmd_store_mount(&m->store, &m->config);
 	if (err != TMD_OK) {
 		LOG_ERR("%s: %s", tmd_zephyr_name(m), tmd_status_name(err));
+		if (err == TMD_ERR_GEOMETRY) {
+			/* Codegen has it from devicetree or Kconfig, the store from the driver. */
+			LOG_ERR("contract: erase %u, write %u; slot 0 begins with %u, %u",
+				m->contract->erase_bytes, m->contract->write_bytes,
+				m->region[TMD_ZEPHYR_SLOT0].runs[0].bytes,
+				m->region[TMD_ZEPHYR_SLOT0].flash.write_bytes);
+		}
 		return err;
 	}
 #if defined(CONFIG_TMD_STAGING)
@@ -225,9 +232,23 @@ int tmd_zephyr_revert(struct tmd_zephyr_model *m)
 	return with_store(m, tmd_store_revert);
 }
 
+static int forget(struct tmd_store *store)
+{
+	int err;
+
+	tmd_store_interrupt(store); /* whoever was sending may be gone for good */
+	err = tmd_store_forget(store);
+#if defined(CONFIG_TMD_STAGING)
+	if (err == TMD_OK && store->config->staging.flash != NULL) {
+		err = tmd_staging_forget(store);
+	}
+#endif
+	return err;
+}
+
 int tmd_zephyr_forget(struct tmd_zephyr_model *m)
 {
-	return with_store(m, tmd_store_forget);
+	return with_store(m, forget);
 }
 
 int tmd_zephyr_get_status(struct tmd_zephyr_model *m, struct tmd_active *active,

@@ -15,7 +15,9 @@
  * Functions that return int return TMD_OK or another TMD_* status; tmd_status_name() and
  * tmd_status_text() tell it to people. Each takes the model's lock, so that any thread may call any
  * of them, but no interrupt. The first call to a model mounts its store; a patch that was staged as
- * a whole when the power went is applied then, which takes as long as erasing and writing the slot.
+ * a whole when the power went is applied then, which takes as long as erasing and writing the slot,
+ * and about 1200 bytes of the caller's stack. As long as a piece of an update is written, or a staged
+ * one applied, the other functions wait.
  */
 #ifndef TINYMLDELTA_ZEPHYR_H
 #define TINYMLDELTA_ZEPHYR_H
@@ -105,7 +107,10 @@ int tmd_zephyr_read(struct tmd_zephyr_model *m, const struct tmd_model *model, u
 int tmd_zephyr_confirm(struct tmd_zephyr_model *m) TMD_MUST_CHECK;
 int tmd_zephyr_revert(struct tmd_zephyr_model *m) TMD_MUST_CHECK;
 
-/* Forget what the inactive slot holds: a model that failed its trial is then taken again. */
+/*
+ * Forget what the inactive slot and the staging region hold: a model that failed its trial is then
+ * taken again. An update that is coming in is given up.
+ */
 int tmd_zephyr_forget(struct tmd_zephyr_model *m) TMD_MUST_CHECK;
 
 /* Which model is active, and what the store knows. Either may be NULL. */
