@@ -6,7 +6,9 @@ only test vectors are run, and without an interpreter they are left to the devic
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import importlib.util
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -197,13 +199,21 @@ _KNOWN: tuple[tuple[str, str, str, Callable[[Any, bytes], _Backend]], ...] = (
 )
 
 
+def _load(
+    module_name: str, part: str, backend: Callable[[Any, bytes], _Backend], model: bytes
+) -> _Backend:
+    module = importlib.import_module(module_name)
+    return backend(getattr(module, part) if part else module, model)
+
+
 def find_interpreter() -> Interpreter | None:
-    """The first interpreter that can be imported, or None."""
+    """The first interpreter that is installed, or None.
+
+    It is imported when it loads its first model: TensorFlow takes seconds and prints lines, and
+    most devices that are simulated never have a model to be tested.
+    """
     for name, module_name, part, backend in _KNOWN:
-        try:
-            module = importlib.import_module(module_name)
-        except ImportError:
-            continue
-        inner = getattr(module, part) if part else module
-        return Interpreter(name, partial(backend, inner))
+        with contextlib.suppress(ModuleNotFoundError):  # of a part whose package is not there
+            if importlib.util.find_spec(module_name) is not None:
+                return Interpreter(name, partial(_load, module_name, part, backend))
     return None

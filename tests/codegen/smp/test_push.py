@@ -108,7 +108,7 @@ def test_a_model_that_fails_its_test_vectors(
         output=np.full((1, *scores.shape[1:]), 77, np.int8),
     )
     done("patch", firmware.base, firmware.target, "-o", patch, "--contract", firmware.contract,
-         "--test-vectors", vectors)  # fmt: skip
+         "--model-version", "2.0.0", "--test-vectors", vectors)  # fmt: skip
     assert "back at its old model: the new one failed its trial" in refused(
         "push", patch, *device.over_udp
     )
