@@ -103,13 +103,6 @@
 #define TMD_INLINE inline
 #endif
 
-/* Bytes that flash is written from: drivers take them as words of 4 or 8. */
-#if defined(__GNUC__) && !defined(TMD_CDEF)
-#define TMD_ALIGNED __attribute__((aligned(8)))
-#else
-#define TMD_ALIGNED
-#endif
-
 /* A result that must not be dropped: every failure here means "do not trust what you have". */
 #if defined(__GNUC__) && !defined(TMD_CDEF)
 #define TMD_MUST_CHECK __attribute__((warn_unused_result))

@@ -39,7 +39,7 @@ struct tmd_flash {
 	int (*read)(void *ctx, uint32_t offset, void *buf, uint32_t bytes);
 	/*
 	 * Offset and length are multiples of write_bytes; the range lies within one erase unit. So
-	 * is the address of `buf`, up to 8 (with GCC and clang).
+	 * is the address of `buf`, up to the alignment of a uint64_t.
 	 */
 	int (*write)(void *ctx, uint32_t offset, const void *buf, uint32_t bytes);
 	/* Exactly one erase unit. Not called with TMD_FLASH_NO_ERASE; may then be NULL. */

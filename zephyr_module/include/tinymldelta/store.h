@@ -93,8 +93,11 @@ struct tmd_store {
 	bool started;                    /* the model on trial was opened since mount */
 	bool updating;                   /* an update uses buf */
 	uint16_t turn;                   /* changes with each update: only the last may go on */
-	/* Shared by gathering and records. All that is written to flash is written from here. */
-	TMD_ALIGNED uint8_t buf[TMD_WRITE_BUFFER];
+	union {
+		/* Shared by gathering and records. All of flash is written from here. */
+		uint8_t buf[TMD_WRITE_BUFFER];
+		uint64_t words; /* as drivers read it: this aligns it */
+	};
 };
 
 /* What a store knows, for people and for a management protocol. */
