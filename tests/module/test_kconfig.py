@@ -222,16 +222,17 @@ def test_where_flash_and_inference_exclude_each_other(soc, configure) -> None:
 
 
 @pytest.mark.parametrize("driver", ["FLASH_STM32", "SOC_FLASH_STM32"])
-@pytest.mark.parametrize(("series", "nmi"), [("L5", "y"), ("U5", "y"), ("H7", "n")])
-def test_ecc(series, nmi, driver, configure) -> None:
+@pytest.mark.parametrize("series", ["L5", "U5"])
+def test_ecc(series, driver, configure) -> None:
     soc = {f"SOC_SERIES_STM32{series}X": "y"}
     values = configure({**ON, **soc, driver: "y"})
-    assert (values["TMD_FLASH_ECC_STM32"], values["RUNTIME_NMI"]) == ("y", nmi)
+    assert (values["TMD_FLASH_ECC_STM32"], values["RUNTIME_NMI"]) == ("y", "y")
     off = configure({**ON, **soc, driver: "y", "TMD_FLASH_ECC_STM32": "n"})
     assert (off["TMD_FLASH_ECC_STM32"], off["RUNTIME_NMI"]) == ("n", "n")
     for without in (
         {**soc},
         {driver: "y"},
+        {"SOC_SERIES_STM32H7X": "y", driver: "y"},  # whose driver does it
         {**soc, driver: "y", "TRUSTED_EXECUTION_NONSECURE": "y"},
     ):
         assert configure({**ON, **without})["TMD_FLASH_ECC_STM32"] == "n"
