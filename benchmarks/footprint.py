@@ -52,7 +52,7 @@ class Configuration:
 
 
 ENTRIES = {
-    "DECODER": ("tmd_patch_head", "tmd_patch_body", "tmd_patch_end"),
+    "DECODER": ("tmd_patch_head", "tmd_guard_check", "tmd_patch_body", "tmd_patch_end"),
     "STREAMED": (
         "tmd_store_mount",
         "tmd_store_open",
@@ -71,7 +71,13 @@ ENTRIES = {
         "tmd_staging_resume",
     ),
     "TRIAL": ("tmd_store_confirm", "tmd_store_revert"),
-    "OTHERS": ("tmd_store_read", "tmd_store_changed", "tmd_store_forget", "tmd_store_get_info"),
+    "OTHERS": (
+        "tmd_store_read",
+        "tmd_store_changed",
+        "tmd_store_forget",
+        "tmd_store_get_info",
+        "tmd_store_metadata",
+    ),
     "TEXTS": (),
 }
 HELD = {
@@ -138,7 +144,7 @@ STORES = (
 
 @dataclass(frozen=True)
 class Variant:
-    """A decoder of format 2, alone. Limits in bytes on the Cortex-M33."""
+    """A decoder of format 2, alone. Limits in bytes on the Cortex-M33, without its guardrails."""
 
     configuration: Configuration
     code_limit: int
@@ -175,7 +181,12 @@ PARTS = (
     ("core/format1.o", "*", "decoder: format 1"),
     ("core/format2.o", "*", "decoder: heads"),
     ("core/body.o", "*", "decoder: body of format 2"),
-    ("core/guard.o", "*", "guardrails"),
+    ("core/guard.o", "*", "guardrails: rules"),
+    ("core/operators.o", "*", "guardrails: operators"),
+    ("core/metadata.o", "*", "guardrails: metadata"),
+    ("store/store.o", "tmd_metadata_offset", "guardrails: metadata"),
+    ("store/open.o", "tmd_store_metadata", "guardrails: metadata"),
+    ("store/writer.o", "tmd_writer_metadata", "guardrails: metadata"),
     ("core/status.o", "*", "status texts"),
     ("store/region.o", "*", "flash regions"),
     ("store/records.o", "*", "record log"),
@@ -187,6 +198,8 @@ PARTS = (
     ("store/staging.o", "*", "staging region"),
 )
 ALIGNMENT = "alignment"
+GUARDRAILS = tuple(part for _, _, part in PARTS if part.startswith("guardrails"))
+HEAD_CRC = "CRC-32"  # which a decoder of format 2 has for heads alone
 
 # What the calls through a pointer may reach, as they are written in the source. Flash port,
 # inference and the source of a staged patch are the platform's; their stack comes on top.
@@ -209,6 +222,7 @@ INDIRECT_WITH: dict[str, dict[str, Sequence[str]]] = {
     "STAGING": {"source->read": (OUTSIDE, "zephyr_module/store/staging.c:read_staged")},
 }
 
+KEPT = "kept"
 STRUCTS = ("tmd_store", "tmd_update", "tmd_staging", "tmd_model", "tmd_patch", "tmd_fingerprint")
 
 # Working memory of the smallest store, by what the firmware calls.
@@ -236,12 +250,16 @@ class Code:
     def with_libraries(self) -> int:
         return self.total + self.library_bytes
 
+    def of(self, parts: Iterable[str]) -> int:
+        return sum(self.parts.get(part, 0) for part in set(parts))
+
 
 @dataclass
 class Memory:
     """The RAM of one configuration."""
 
     static: int
+    kept: int  # of tmd_patch, for metadata that stay with a model
     structs: dict[str, int]  # all that there are
     held: tuple[str, ...]  # those that working memory counts
     stacks: dict[str, Depth]
@@ -300,9 +318,11 @@ def measure_one(
     elf, linked = link_firmware(target, build, configuration, objects)
     stacks = stack.library_stacks(target, elf, linked, ".library")
     graph = stack.analyse(target, objects, REPOSITORY, indirect_of(configuration), stacks)
+    sizes = struct_sizes(target, build, configuration.options)
     memory = Memory(
         static=static_bytes(target, objects),
-        structs=struct_sizes(target, build, configuration.options),
+        kept=sizes.pop(KEPT),
+        structs=sizes,
         held=configuration.structs,
         stacks={entry: graph.deepest(entry) for entry in configuration.entries},
     )
@@ -378,11 +398,11 @@ def static_bytes(target: Target, objects: Sequence[Path]) -> int:
 
 
 def struct_sizes(target: Target, build: Path, options: Sequence[str]) -> dict[str, int]:
-    """Of the structs that these options leave."""
+    """Of the structs that these options leave, and of KEPT."""
     obj = build / "structs.o"
     toolchain.compile_c(target, FIRMWARE / "structs.c", obj, REPOSITORY, (INCLUDE, *options))
     symbols = toolchain.symbols(target, obj, build)
-    sizes = {struct: symbols.get(f"sizeof_{struct}") for struct in STRUCTS}
+    sizes = {struct: symbols.get(f"sizeof_{struct}") for struct in (*STRUCTS, KEPT)}
     return {struct: symbol[1] for struct, symbol in sizes.items() if symbol is not None}
 
 
@@ -423,9 +443,11 @@ def decoder_limits(footprint: Footprint) -> Iterator[Limit]:
     for variant in VARIANTS:
         key = variant.configuration.key
         code, memory = footprint.code[key], footprint.memory[key]
-        yield Limit(f"code on {M33.name}, {variant.name}", code.total, variant.code_limit)
+        name = f"{M33.name}, {variant.name} without guardrails"
+        alone = code.total - code.of((*GUARDRAILS, HEAD_CRC))
+        yield Limit(f"code on {name}", alone, variant.code_limit)
         yield Limit(
-            f"working memory on {M33.name}, {variant.name}", memory.working(), variant.memory_limit
+            f"working memory on {name}", memory.working() - memory.kept, variant.memory_limit
         )
 
 
@@ -442,6 +464,7 @@ def build_tables(measured: dict[Target, Footprint]) -> Iterator[tables.Table]:
     for target, footprint in measured.items():
         yield step_table(target, footprint)
     yield store_table(names, everything)
+    yield guard_table(names, everything)
     yield part_table(f"Code by part ({STREAMED.name})", names, [code.parts for code in streamed])
     if M33 in measured:
         parts = [measured[M33].code[configuration.key].parts for configuration in TOTALS]
@@ -464,10 +487,16 @@ def decoder_table(names: Sequence[str], everything: Sequence[Footprint]) -> tabl
     table.note = (
         "Container, body, guardrails and digests, without store and format 1. Working memory"
         " is `struct tmd_patch` and the deepest stack, without that of the functions that read the"
-        " base and take the target."
+        " base and take the target. Of guardrails: their code, with the CRC-32 of heads, and the"
+        " room for metadata; the limits are for what is left."
     )
     for variant in VARIANTS:
         add_configuration(table, variant.configuration, everything, "struct")
+        codes = [footprint.code[variant.configuration.key] for footprint in everything]
+        memories = [footprint.memory[variant.configuration.key] for footprint in everything]
+        guardrails = (code.of((*GUARDRAILS, HEAD_CRC)) for code in codes)
+        table.add(f"{variant.name}: code of guardrails", *guardrails)
+        table.add(f"{variant.name}: memory of guardrails", *(memory.kept for memory in memories))
     return table
 
 
@@ -501,6 +530,33 @@ def store_table(names: Sequence[str], everything: Sequence[Footprint]) -> tables
     return table
 
 
+def guard_table(names: Sequence[str], everything: Sequence[Footprint]) -> tables.Table:
+    table = tables.Table("Guardrails", ("", *names))
+    table.note = (
+        "Of the whole store: rules, operators, and metadata that stay with a model and are told;"
+        " without what the reader of heads does for all metadata. Their RAM is in struct"
+        " tmd_update, and on the stack when a store is mounted or a model opened. Format 1 has"
+        " nothing but rules, and metadata that are told of the firmware's own model."
+    )
+    for configuration, name, decoder in (
+        (WHOLE, "format 1 alone", DECODER),
+        (STORES[-1], STORES[-1].name, VARIANTS[-1].configuration),
+    ):
+        codes = [footprint.code[configuration.key] for footprint in everything]
+        for part in dict.fromkeys(GUARDRAILS):
+            if any(part in code.parts for code in codes):
+                label = part.removeprefix("guardrails: ")
+                table.add(f"{name}: {label}", *(code.of((part,)) for code in codes))
+        table.add(f"{name}: code", *(code.of(GUARDRAILS) for code in codes))
+        stacks = [
+            footprint.memory[decoder.key].stacks["tmd_guard_check"] for footprint in everything
+        ]
+        table.add(f"{name}: stack of tmd_guard_check", *(depth.bytes for depth in stacks))
+    memories = [footprint.memory[STORES[-1].key] for footprint in everything]
+    table.add(f"{STORES[-1].name}: RAM for metadata", *(memory.kept for memory in memories))
+    return table
+
+
 def step_table(target: Target, footprint: Footprint) -> tables.Table:
     """Each row is the store with the options of the rows above, and one more."""
     header = ("", "code", "adds", "with libraries", "structs", "stack", "working memory", "adds")
@@ -508,8 +564,9 @@ def step_table(target: Target, footprint: Footprint) -> tables.Table:
     table.note = (
         "Format 1 alone. Each row has what the rows above it have; the last one is the whole store."
         " Staged apply: tmd_update_check and tmd_update_staged. Other functions: tmd_store_read,"
-        " tmd_store_changed, tmd_store_forget, tmd_store_get_info. Working memory is the structs,"
-        " tmd_store and tmd_update and from TMD_STAGING on tmd_staging, and the deepest stack."
+        " tmd_store_changed, tmd_store_forget, tmd_store_get_info, tmd_store_metadata. Working"
+        " memory is the structs, tmd_store and tmd_update and from TMD_STAGING on tmd_staging, and"
+        " the deepest stack."
     )
     before: tuple[int, int] | None = None
     for step in STEPS:

@@ -98,6 +98,7 @@ static void use_others(void)
 	result = tmd_store_changed(&store, &model);
 	result = tmd_store_forget(&store);
 	result = tmd_store_read(&store, number, piece, number);
+	result = tmd_store_metadata(&store, (uint8_t)number, piece, number);
 }
 #endif
 

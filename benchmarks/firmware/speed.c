@@ -101,7 +101,8 @@ static uint32_t ticks(void)
 static int decode(uint64_t *passed)
 {
 	static const struct tmd_contract any = {.accept = 0xFFFF, .formats = 0xFFFF,
-						.decoder = TMD_DECODER};
+						.decoder = TMD_DECODER,
+						.meta_kept = TMD_META_KEPT};
 	static const struct tmd_patch_io io = {read_base, emit, NULL};
 	const uint8_t *data = JOB->at[PATCH];
 	size_t left = JOB->bytes[PATCH], used = 0;

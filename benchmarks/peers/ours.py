@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 
 from tinymldelta import patching
 from tinymldelta.errors import Refusal
+from tinymldelta.tflm import DEFAULT_KERNELS
+from tinymldelta.wire import constants as wire
 
 PARTS = ("header", "metadata", "digests", "signature", "body", "total")
 COUNTED = ("header", "body")
@@ -63,7 +65,14 @@ def own_versions() -> list[str]:
 def _make(base: bytes, target: bytes, options: patching.PatchOptions) -> Made:
     """As `tmd patch` makes it; what cannot be a model's guardrails is left out for other files."""
     try:
-        patching.target_metadata(target, "target", None, options.given)
+        patching.target_metadata(
+            target,
+            "target",
+            options.said,
+            options.format or wire.FORMAT_2,
+            DEFAULT_KERNELS,
+            options.given,
+        )
     except Refusal:
         options = replace(options, unguarded=True)
     made = patching.make_patch(

@@ -22,6 +22,10 @@
 #define CUTS_IN_A_ROW 200u
 #define FAILED (-1)
 #define FAULT_DONE TMD_SIM_FAULTS_N /* done, and reported as failed */
+#define PATCHES_N 6u
+
+/* Of the patches, those to the target. */
+enum { OF_FORWARD, OF_AGAIN };
 
 /* How far the scenario has come, for what a cut may take back. */
 enum phase {
@@ -37,6 +41,8 @@ struct level {
 	uint32_t index;
 	enum phase phase;
 	enum mode mode;    /* how patches are sent now */
+	const struct blob *forward; /* what is sent to come to the target */
+	bool mixed;        /* another patch to the target was sent before */
 	bool armed;        /* operations are cut */
 	bool excused;      /* an erase was not what the port said: what follows may be illegal */
 	uint64_t done_at;  /* the operation that is done, and reported as failed; 0: none */
@@ -50,6 +56,7 @@ struct run {
 	struct level levels[LEVELS];
 	struct tmd_contract contract;
 	struct tmd_model_contract model;
+	struct tmd_patch_info heads[PATCHES_N]; /* what the patches say of themselves */
 	uint64_t noise;
 	uint64_t counter; /* of cuts, for taking one in so many */
 	bool stop;
@@ -109,6 +116,65 @@ static bool is_model(struct level *level, const struct blob *model)
 	return true;
 }
 
+static uint32_t round_up(uint32_t bytes, uint32_t unit)
+{
+	return (bytes + unit - 1u) / unit * unit;
+}
+
+/* Metadata behind the active model, which is in a slot. */
+static uint32_t kept_bytes(const struct level *level)
+{
+	const struct tmd_store *store = &level->device.store;
+
+	return store->record[TMD_RECORD_SLOT0 + store->active.slot * TMD_ENTRY_SIZE +
+			     TMD_ENTRY_META_BYTES];
+}
+
+/* Where they end. */
+static uint32_t end_of_active(const struct level *level)
+{
+	const struct tmd_active *active = &level->device.store.active;
+	const uint32_t kept = kept_bytes(level);
+
+	return kept == 0u ? active->bytes
+			  : round_up(active->bytes, level->flash.write_bytes) + kept;
+}
+
+/* Is this what the flash holds behind the active model? */
+static bool is_kept(const struct level *level, const struct tmd_patch_info *head)
+{
+	const struct tmd_sim *sim = &level->device.sim;
+	const struct tmd_active *active = &level->device.store.active;
+
+	return kept_bytes(level) == head->kept_bytes &&
+	       memcmp(&sim->bytes[level->device.config.slot[active->slot].offset +
+				  round_up(active->bytes, sim->flash.write_bytes)],
+		      head->kept, head->kept_bytes) == 0;
+}
+
+/* What is said of the active model is what a patch to it says; of the factory's it is nothing. */
+static bool is_said(const struct level *level)
+{
+	const struct run *run = level->run;
+	const struct tmd_active *active = &level->device.store.active;
+	bool comes_by_patch = false;
+
+	for (uint32_t i = 0; i < PATCHES_N; i++) {
+		const struct tmd_patch_info *head = &run->heads[i];
+
+		if (head->format != 0u &&
+		    memcmp(head->target_digest, active->sha256, head->target_digest_bytes) == 0) {
+			comes_by_patch = true;
+			if (is_kept(level, head)) {
+				return true;
+			}
+		}
+	}
+	return kept_bytes(level) == 0u &&
+	       (!comes_by_patch ||
+		memcmp(active->sha256, run->model.model_sha256, sizeof(active->sha256)) == 0);
+}
+
 static void check_flash(struct level *level)
 {
 	const struct tmd_sim *sim = &level->device.sim;
@@ -120,9 +186,16 @@ static void check_flash(struct level *level)
 	if (sim->counts.rewrites != 0u && !level->excused) {
 		fail(level, "a write unit was programmed twice");
 	}
-	if (active->slot < 2u &&
-	    tmd_sim_is_weak(sim, level->device.config.slot[active->slot].offset, active->bytes)) {
-		fail(level, "the active model stands on cells that a cut left half-written, mode %d slot %d", (int)level->mode, (int)active->slot);
+	if (active->slot >= 2u) {
+		return;
+	}
+	if (tmd_sim_is_weak(sim, level->device.config.slot[active->slot].offset,
+			    end_of_active(level))) {
+		fail(level, "the active model stands on cells that a cut left half-written, mode %d slot %d",
+		     (int)level->mode, (int)active->slot);
+	}
+	if (!is_said(level)) {
+		fail(level, "what is said of the active model is of none of its patches");
 	}
 }
 
@@ -163,6 +236,23 @@ static int send(struct level *level, const struct blob *patch)
 	default:
 		return tmd_sim_device_stage(d, patch->at, patch->n, PIECE, NULL);
 	}
+}
+
+/* To the target. What comes of it says what was sent, and not what an earlier try left. */
+static int send_forward(struct level *level)
+{
+	const struct run *run = level->run;
+	const struct pair *pair = run->row->pair;
+	const uint32_t head = level->forward == &pair->again ? OF_AGAIN : OF_FORWARD;
+	int err = send(level, level->forward);
+
+	if (err == TMD_ERR_TARGET && level->mixed) {
+		err = send(level, level->forward); /* it found what the other one had written */
+	}
+	if (err == TMD_OK && !is_kept(level, &run->heads[head])) {
+		fail(level, "the update is done, and says what it does not say");
+	}
+	return err;
 }
 
 static bool is_at(const struct tmd_model *opened, const struct blob *model)
@@ -210,11 +300,11 @@ static int finish(struct level *level)
 	int err = level->mode == MODE_REGION ? tmd_sim_device_resume(d) : TMD_OK;
 
 	if (err == TMD_OK && is_model(level, &pair->base)) {
-		err = send(level, &pair->forward);
+		err = send_forward(level);
 		if (err == TMD_ERR_REVERTED) { /* its starts went to cuts */
 			err = tmd_store_forget(&d->store);
 			if (err == TMD_OK) {
-				err = send(level, &pair->forward);
+				err = send_forward(level);
 			}
 		}
 	}
@@ -268,6 +358,11 @@ static void recover(struct level *level, enum phase phase)
 	const struct pair *pair = run->row->pair;
 	int err = TMD_OK;
 
+	/* Instead of the patch that was cut short, another one to the same target may come. */
+	if (pair->again.at != NULL && next_noise(run) % 4u == 0u) {
+		level->forward = level->forward == &pair->again ? &pair->forward : &pair->again;
+		level->mixed = true;
+	}
 	/* A patch that was cut short in one way may be sent again in the other. */
 	level->mode = run->row->mode;
 	if (level->mode != MODE_REGION && next_noise(run) % 4u == 0u) {
@@ -307,6 +402,8 @@ static void copy_flash(struct level *to, const struct level *from)
 	memcpy(sim->state, source->state, source->size / source->flash.write_bytes);
 	sim->counts = source->counts;
 	to->mode = from->mode;
+	to->forward = from->forward;
+	to->mixed = from->mixed;
 	tmd_sim_power_on(sim);
 }
 
@@ -467,6 +564,34 @@ static const struct blob *factory_of(const struct row *row)
 	}
 }
 
+/* What the device has to come to by each patch: its head, which the contract takes. */
+static void read_heads(struct run *run)
+{
+	const struct pair *pair = run->row->pair;
+	const struct blob *patches[PATCHES_N] = {[OF_FORWARD] = &pair->forward,
+						 [OF_AGAIN] = &pair->again,
+						 &pair->backward,
+						 &pair->renewal,
+						 &pair->detour,
+						 &pair->back};
+
+	for (uint32_t i = 0; i < PATCHES_N; i++) {
+		static struct tmd_patch state;
+		size_t used;
+
+		if (patches[i]->at != NULL) {
+			tmd_patch_init(&state);
+			must_be(tmd_patch_head(&state, &run->contract, patches[i]->at, patches[i]->n,
+					       &used) == TMD_OK,
+				"a patch has no head");
+			run->heads[i] = state.info;
+		}
+	}
+}
+
+/* The one that the patches of format 2 need. */
+static const struct tmd_operator operator = {9, 1, 2, 0x01};
+
 static void make_contract(struct run *run)
 {
 	const struct row *row = run->row;
@@ -480,6 +605,8 @@ static void make_contract(struct run *run)
 	run->model = (struct tmd_model_contract){
 		.name = "campaign",
 		.id = 0x1234u,
+		.tensors = pair->io,
+		.quantisation = pair->opset,
 		.arena_bytes = pair->arena,
 		.opset_hash = pair->opset,
 		.io_hash = pair->io,
@@ -488,11 +615,19 @@ static void make_contract(struct run *run)
 		.model_bytes = first->n,
 	};
 	sha256_of(first, run->model.model_sha256);
+	if (pair->again.at != NULL) {
+		run->model.slot_bytes = round_up(run->model.slot_bytes, row->geometry->write_bytes) +
+					TMD_META_KEPT;
+	}
 	run->contract = (struct tmd_contract){
 		.wire_version = TMD_WIRE_VERSION,
 		.formats = (1u << TMD_FORMAT_1) | (1u << TMD_FORMAT_2),
 		.decoder = TMD_DECODER,
 		.tflm_abi = (uint16_t)pair->abi,
+		.kernels = pair->abi,
+		.meta_kept = TMD_META_KEPT,
+		.operators_n = 1,
+		.operators = &operator,
 		.erase_bytes = unit,
 		.write_bytes = row->geometry->write_bytes,
 		.models_n = 1,
@@ -523,6 +658,7 @@ static void make_level(struct run *run, uint32_t index)
 	level->run = run;
 	level->index = index;
 	level->mode = row->mode;
+	level->forward = &row->pair->forward;
 	level->flash = level->device.sim.flash;
 	level->flash.read = front_read;
 	level->flash.write = front_write;
@@ -644,6 +780,7 @@ static void set_up(struct run *run, const struct row *row, struct tally *tally)
 	run->tally = tally;
 	run->noise = row->seed;
 	make_contract(run);
+	read_heads(run);
 	for (uint32_t i = 0; i < LEVELS; i++) {
 		make_level(run, i);
 	}
@@ -843,9 +980,15 @@ static void rot(struct run *run, bool of_record)
 		fail(level, "the update fails");
 		return;
 	}
-	at = of_record ? config->records.offset + store->newest +
-				 (uint32_t)(noise >> 8) % TMD_RECORD_SIZE
-		       : config->slot[store->active.slot].offset + (uint32_t)(noise >> 8) % pair->target.n;
+	if (of_record) {
+		at = config->records.offset + store->newest + (uint32_t)(noise >> 8) % TMD_RECORD_SIZE;
+	} else {
+		at = (uint32_t)(noise >> 8) % (pair->target.n + kept_bytes(level));
+		if (at >= pair->target.n) { /* behind it, metadata */
+			at += round_up(pair->target.n, level->flash.write_bytes) - pair->target.n;
+		}
+		at += config->slot[store->active.slot].offset;
+	}
 	level->device.sim.bytes[at] ^= (uint8_t)(1u << (noise % 8u));
 	run->tally->faults++;
 	err = tmd_sim_device_boot(&level->device, noise);
@@ -1029,23 +1172,41 @@ void campaign_run(const struct row *row, struct tally *tally, bool stop)
 
 /* ---- bounds ---- */
 
-/* The erases and bytes that go to the slot: of all its units, or of those that differ. */
-static void slot_cost(struct level *level, const struct tmd_region *slot, bool only_changed,
-		      struct cost *cost)
+/* Does an erase unit of the slot, from `at` on, hold other bytes of target or metadata? */
+static bool differs(const struct level *level, const struct tmd_region *slot, uint32_t at, uint32_t n,
+		    const struct tmd_patch_info *head)
 {
-	const struct tmd_sim *sim = &level->device.sim;
+	const uint8_t *bytes = &level->device.sim.bytes[slot->offset];
 	const struct blob *target = &level->run->row->pair->target;
+	const uint32_t kept_at = round_up(target->n, level->flash.write_bytes);
 
+	for (uint32_t i = at; i < at + n; i++) {
+		if (i < target->n ? bytes[i] != target->at[i]
+				  : i >= kept_at && bytes[i] != head->kept[i - kept_at]) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * The erases and bytes that go to the slot for the target and what `head` says of it: of all units, or
+ * of those that differ.
+ */
+static void slot_cost(struct level *level, const struct tmd_region *slot, bool only_changed,
+		      const struct tmd_patch_info *head, struct cost *cost)
+{
+	const uint32_t write = level->flash.write_bytes;
+	const uint32_t end = round_up(level->run->row->pair->target.n, write) + head->kept_bytes;
 	uint32_t number = 0;
 
-	for (uint32_t at = 0; at < target->n; number++) {
+	for (uint32_t at = 0; at < end; number++) {
 		const uint32_t unit = unit_of(slot, at);
-		const uint32_t n = target->n - at < unit ? target->n - at : unit;
+		const uint32_t n = end - at < unit ? end - at : unit;
 
-		if (!only_changed || number >= TMD_PAGES_MAX ||
-		    memcmp(&sim->bytes[slot->offset + at], &target->at[at], n) != 0) {
+		if (!only_changed || number >= TMD_PAGES_MAX || differs(level, slot, at, n, head)) {
 			cost->erases++;
-			cost->bytes += ceil_of(n, sim->flash.write_bytes) * sim->flash.write_bytes;
+			cost->bytes += round_up(n, write);
 		}
 		at += unit;
 	}
@@ -1060,7 +1221,8 @@ static struct cost bound_of(struct level *level)
 	const struct tmd_region *slot = &config->slot[store->active.slot == 0u ? 1 : 0];
 	const uint32_t write = level->flash.write_bytes;
 	const uint32_t stride = ceil_of(TMD_RECORD_SIZE, write) * write;
-	const uint32_t target = row->pair->target.n;
+	const struct tmd_patch_info *head = &level->run->heads[OF_FORWARD];
+	const uint32_t end = round_up(row->pair->target.n, write) + head->kept_bytes;
 	uint32_t smallest = UINT32_MAX;
 	uint32_t notes = 1;
 	uint32_t records;
@@ -1069,9 +1231,9 @@ static struct cost bound_of(struct level *level)
 	const bool compares = row->mode != MODE_STREAMED &&
 			      (row->place == PLACE_UPDATED || row->place == PLACE_OLDER);
 
-	slot_cost(level, slot, compares, &cost);
+	slot_cost(level, slot, compares, head, &cost);
 	/* A note for each progress_bytes, and at most one for each unit; one even if none changes. */
-	notes += row->progress_bytes != 0u ? (target - 1u) / row->progress_bytes : 0u;
+	notes += row->progress_bytes != 0u ? (end - 1u) / row->progress_bytes : 0u;
 	notes = notes < cost.erases ? notes : largest(cost.erases, 1u);
 	records = notes + 1u; /* the switch */
 	for (uint32_t at = 0; at < config->records.bytes;) {
@@ -1113,6 +1275,7 @@ void campaign_wear(const struct row *row, uint32_t times, struct wear *wear)
 	memset(wear, 0, sizeof(*wear));
 	wear->nanoseconds = UINT64_MAX;
 	for (uint32_t n = 0; n < times; n++) {
+		static const struct tmd_patch_info nothing_said;
 		struct tally tally = {0};
 		struct level *level = &run->levels[0];
 		const struct tmd_sim_counts *counts = &level->device.sim.counts;
@@ -1122,7 +1285,7 @@ void campaign_wear(const struct row *row, uint32_t times, struct wear *wear)
 		set_up(run, row, &tally);
 		wear->bound = bound_of(level);
 		wear->copy = (struct cost){0, 0};
-		slot_cost(level, &level->device.config.slot[0], false, &wear->copy);
+		slot_cost(level, &level->device.config.slot[0], false, &nothing_said, &wear->copy);
 		if ((level->flash.flags & TMD_FLASH_NO_ERASE) != 0u) {
 			wear->copy.erases = 0;
 		}

@@ -44,6 +44,7 @@ struct pair {
 	struct blob other;    /* a model that has a part of the target */
 	struct blob detour;   /* base to other */
 	struct blob back;     /* other to base */
+	struct blob again;    /* base to target, and says something else of the target; or none */
 	uint32_t arena;
 	uint32_t abi;
 	uint32_t opset;

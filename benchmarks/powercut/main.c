@@ -73,14 +73,14 @@ static struct blob read_file(const char *path)
 	return blob;
 }
 
-#define FILES_N 9u
+#define FILES_N 10u
 
 /* The files of a row, which stand behind its numbers. */
 static void read_files(char *line, struct pair *pair)
 {
 	struct blob *blobs[FILES_N] = {
 		&pair->base,    &pair->target, &pair->forward, &pair->backward, &pair->older,
-		&pair->renewal, &pair->other,  &pair->detour,  &pair->back,
+		&pair->renewal, &pair->other,  &pair->detour,  &pair->back,     &pair->again,
 	};
 
 	for (uint32_t i = 0; i < FILES_N; i++) {
@@ -111,6 +111,7 @@ static void free_files(struct pair *pair)
 	free(pair->other.at);
 	free(pair->detour.at);
 	free(pair->back.at);
+	free(pair->again.at);
 }
 
 int main(int argc, char **argv)

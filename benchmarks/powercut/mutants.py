@@ -94,8 +94,26 @@ MUTANTS = (
     Mutant(
         "the switch comes before the digest of the target",
         "store/update.c",
-        "		return TMD_ERR_TARGET;\n",
-        "		return TMD_OK;\n",
+        "		return TMD_ERR_TARGET;\n	}\n	return TMD_OK;",
+        "		return TMD_OK;\n	}\n	return TMD_OK;",
+    ),
+    Mutant(
+        "metadata are not compared with what flash holds of them",
+        "store/update.c",
+        "		return TMD_ERR_TARGET;\n	}\n#endif",
+        "	}\n#endif",
+    ),
+    Mutant(
+        "metadata count without their CRC",
+        "store/store.c",
+        "tmd_crc32(0, info->kept, bytes) == tmd_get_u32(&entry[TMD_ENTRY_META_CRC]) &&",
+        "bytes != 0u &&",
+    ),
+    Mutant(
+        "metadata begin in the target's last write unit",
+        "store/writer.c",
+        "	u->position = tmd_metadata_offset(u->store, u->position);",
+        "	u->position -= u->position % u->store->config->contract->write_bytes;",
     ),
     Mutant(
         "one start more than configured",

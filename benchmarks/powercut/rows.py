@@ -82,8 +82,9 @@ def full_rows(pairs: dict[str, Pair]) -> list[Row]:
             if f == 1 and place in (0, 3):
                 rows.append(Row(geometry, pair, f, mode, place, 1, parts=4, second=40, every=4))
     for geometry in SMALL:
-        for pair, f, mode, place in _each(pairs, ("tiny",)):
-            rows.append(Row(geometry, pair, f, mode, place, 1, parts=4, second=1))
+        for pair, f, mode, place in _each(pairs, ("tiny", "edge")):
+            if f == 2 or pair.name == "tiny":
+                rows.append(Row(geometry, pair, f, mode, place, 1, parts=4, second=1))
     return rows
 
 
@@ -96,8 +97,8 @@ def sample_rows(pairs: dict[str, Pair]) -> list[Row]:
                 every = 8 if f == 1 else 60
                 rows.append(Row(geometry, pair, f, mode, place, 1, parts=8, every=every))
     for geometry in SMALL:
-        for pair, f, mode, place in _each(pairs, ("tiny",)):
-            if f == 1 or place == 0:
+        for pair, f, mode, place in _each(pairs, ("tiny", "edge")):
+            if (f == 1 and pair.name == "tiny") or (f == 2 and place == 0):
                 rows.append(Row(geometry, pair, f, mode, place, 1, parts=2, second=5))
     return rows
 
@@ -109,6 +110,11 @@ def mutant_rows(pairs: dict[str, Pair]) -> list[Row]:
         for pair, f, mode, place in _each(pairs, ("tiny",)):
             if f == 1:
                 rows.append(Row(geometry, pair, f, mode, place, 1, parts=2, second=4))
+    # What a patch says of the target, behind it.
+    for geometry in ("small-words", "small-once"):
+        for pair, f, mode, place in _each(pairs, ("tiny", "edge")):
+            if f == 2 and mode < 2 and place in (0, 2):
+                rows.append(Row(geometry, pair, f, mode, place, 1, parts=1, second=4))
     # A staged patch of several blocks, in erase units that hold several.
     for geometry in ("small-wide", "small-unequal"):
         for place in (0, 3):

@@ -164,6 +164,12 @@ Options of `tmd patch` that are not listed here go behind a --.""",
             "--version-floor", metavar="X", help="lowest version to take once TARGET is confirmed"
         )
         parser.add_argument(
+            "--note", metavar="TEXT", help="what the device tells of TARGET, such as its training"
+        )
+        parser.add_argument(
+            "--labels", metavar="FILE", help="names of its classes, one in each line, likewise"
+        )
+        parser.add_argument(
             "--test-vectors", metavar="FILE", help="inputs and outputs (.npz) to send along"
         )
         parser.add_argument("--tolerance", metavar="T", help="how far their outputs may be off")
@@ -178,7 +184,8 @@ Options of `tmd patch` that are not listed here go behind a --.""",
         out = args.out or build.contract_path.with_name(f"{model.name}.tmd")
         options = given(
             args,
-            *("format", "model_version", "version_floor", "test_vectors", "tolerance"),
+            *("format", "model_version", "version_floor", "note", "labels"),
+            *("test_vectors", "tolerance"),
             *("image", "json"),
         )
         self.tmd(

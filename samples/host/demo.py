@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from tinymldelta.contract import read_contract
+from tinymldelta.contractfile import read_contract
 from tinymldelta.facts import facts_of
 from tinymldelta.model import read_model
 from tinymldelta.native import Counts, Device

@@ -236,6 +236,26 @@ def test_the_figures_add_up(measured: footprint.Footprint) -> None:
     assert default - small == 256 - footprint.LEAN_BUFFER
 
 
+def test_the_guardrails_are_weighed(measured: footprint.Footprint) -> None:
+    table = footprint.guard_table([M33.name], [measured])
+    rows = {row[0]: row[1] for row in table.rows}
+    for name in ("format 1 alone", "default decoder, both formats"):
+        parts = [row for row in rows if str(row).startswith(name)]
+        code = rows[f"{name}: code"]
+        assert code == sum(
+            int(str(rows[part]))
+            for part in parts
+            if str(part).endswith((": rules", ": operators", ": metadata"))
+        )
+        assert isinstance(code, int) and code > 0
+    # All that operators and metadata are read by is counted.
+    functions = measured.code["default_both"].functions
+    for function in ("tmd_operators_next", "tmd_kept_load", "tmd_writer_metadata"):
+        assert any(name.endswith(f": {function}") for name in functions)
+    assert measured.memory["default_both"].kept == 192
+    assert measured.memory["whole"].kept == 1
+
+
 def test_every_source_file_has_its_part(measured: footprint.Footprint) -> None:
     """A part with a file's own name means that PARTS has not heard of the file."""
     for code in measured.code.values():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import flatbuffers
 import tflite
@@ -55,6 +55,8 @@ class NodeSpec:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     intermediates: tuple[int, ...] = ()
+    options: str = ""  # the schema's table, with these fields
+    fields: Mapping[str, int | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ class ModelSpec:
     inputs: tuple[int, ...] = (0,)
     outputs: tuple[int, ...] = ()
     version: int = 3
-    subgraphs: int = 1
+    subgraphs: int = 1  # copies of the first
+    others: tuple[ModelSpec, ...] = ()  # further subgraphs: their tensors, nodes, inputs, outputs
     signatures: int = 0
     description: str = "made by a test"
     identifier: bytes = b"TFL3"
@@ -209,7 +212,11 @@ class _Writer:
         inner = self._vector(
             tflite.OperatorStartIntermediatesVector, node.intermediates, "PrependInt32"
         )
+        options = self._options(node)
         tflite.OperatorStart(b)
+        if options is not None:
+            tflite.OperatorAddBuiltinOptionsType(b, getattr(tflite.BuiltinOptions, node.options))
+            tflite.OperatorAddBuiltinOptions(b, options)
         if node.intermediates:
             tflite.OperatorAddIntermediates(b, inner)
         tflite.OperatorAddOpcodeIndex(b, node.operator)
@@ -217,8 +224,20 @@ class _Writer:
         tflite.OperatorAddOutputs(b, outputs)
         return int(tflite.OperatorEnd(b))
 
-    def _graph(self) -> int:
-        b, spec = self._b, self._spec
+    def _options(self, node: NodeSpec) -> int | None:
+        if not node.options:
+            return None
+        values = {
+            name: self._b.CreateString(value) if isinstance(value, str) else value
+            for name, value in node.fields.items()
+        }
+        getattr(tflite, f"{node.options}Start")(self._b)
+        for name, value in values.items():
+            getattr(tflite, f"{node.options}Add{name}")(self._b, value)
+        return int(getattr(tflite, f"{node.options}End")(self._b))
+
+    def _graph(self, spec: ModelSpec) -> int:
+        b = self._b
         tensors = self._vector(
             tflite.SubGraphStartTensorsVector,
             [self._tensor(t) for t in spec.tensors],
@@ -272,7 +291,7 @@ class _Writer:
         b, spec = self._b, self._spec
         description = b.CreateString(spec.description)
         offsets = "PrependUOffsetTRelative"
-        graphs = [self._graph() for _ in range(spec.subgraphs)]
+        graphs = [self._graph(g) for g in (*[spec] * spec.subgraphs, *spec.others)]
         codes = [self._operator_code(op) for op in spec.operators]
         metadata = [self._metadata(name, data) for name, data in spec.metadata]
         external = [self._empty_table() for _ in range(spec.external_buffers)]

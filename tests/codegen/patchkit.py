@@ -549,7 +549,7 @@ def _tlv_repeated(rng: random.Random, pieces: Pieces) -> None:
 
 
 def _tlv_added(rng: random.Random, pieces: Pieces) -> None:
-    tag = rng.choice((*range(9), 0x7F, 0x80, 0xFF))
+    tag = rng.choice((*range(18), 0x7F, 0x80, 0xFF))
     added = tlv(tag, rng.randbytes(rng.choice((0, 1, 2, 3, 4, 5, 255))))
     pieces.tlvs.insert(rng.randrange(len(pieces.tlvs) + 1), added)
 
@@ -566,7 +566,7 @@ def _tlv_many(rng: random.Random, pieces: Pieces) -> None:
 def _tlv_tag(rng: random.Random, pieces: Pieces) -> None:
     if pieces.tlvs:
         index = rng.randrange(len(pieces.tlvs))
-        tag = rng.choice((*range(9), 0x7F, 0x80, 0xFF))
+        tag = rng.choice((*range(18), 0x7F, 0x80, 0xFF))
         pieces.tlvs[index] = set_bytes(pieces.tlvs[index], 0, bytes((tag,)))
 
 

@@ -13,23 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from click.testing import CliRunner, Result
-
-from tinymldelta.cli import main
-
 TMD = (sys.executable, "-c", "from tinymldelta.cli import main; main()")
-
-
-def tmd(*arguments: object) -> Result:
-    result = CliRunner().invoke(main, [str(a) for a in arguments])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
-
-
-def done(*arguments: object) -> str:
-    result = tmd(*arguments)
-    assert result.exit_code == 0, result.output
-    return result.stdout
 
 
 @dataclass(frozen=True)
@@ -40,7 +24,7 @@ class Firmware:
     base: Path
     target: Path
     patch: Path  # base to target, some thousand bytes of format 1
-    small: Path  # the same in format 2
+    small: Path  # the same in format 2, with a note and labels
     onwards: Path  # target to base
     too_large: Path  # to a model that needs more arena
     elsewhere: Path  # from target to that model

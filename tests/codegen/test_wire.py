@@ -26,13 +26,14 @@ def test_every_table_of_the_spec_is_rendered(root: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [
-        ("tag: 0x02", "tag: 0x01", "TLV tag"),
-        ("tag: 0x02", "tag: 0x82", "vendor range"),
+        ("tag: 0x02", "tag: 0x01", "TLV tags"),
         ("tag: 0x02", "tag: 0x08", "count up"),
-        ("tlv: TFLM_ABI", "tlv: IO_HASH", "order of the TLV tags"),
-        ("name: ABI, code: -42", "name: ABI, code: -50", "count down"),
+        ("tlv_vendor_first: 0x80", "tlv_vendor_first: 0x10", "vendor range"),
+        ('NOTE, tag: 0x0E, type: "u8[96]", least: 1', "NOTE, tag: 0x0E, type: u32", "is none"),
+        ("{1: TFLM_ABI, 2: KERNELS}", "{1: TFLM_ABI, 2: TFLM_ABI}", "in format 2"),
+        ("{1: OPSET_HASH, 2: OPERATORS}", "{1: OPSET_HASH, 2: OPERATIONS}", "OPERATIONS"),
         ("code: -41", "code: -42", "status code"),
-        ("tlv: REQ_ARENA_BYTES, status: ARENA", "tlv: REQ_ARENA_BYTES, status: NONE", "ARENA"),
+        ("status: ARENA,", "status: NONE,", "ARENA"),
         ("compare: at_most", "compare: perhaps", "perhaps"),
     ],
 )

@@ -163,6 +163,7 @@ enum {
 	SLOT_PRESENT = 48,
 	SLOT_STATE = 49,
 	SLOT_STARTS = 50,
+	SLOT_META = 51,
 	SLOT_BYTES_N = 52,
 
 	SLOT_NEXT_UNIT = 20, /* in state 1 */

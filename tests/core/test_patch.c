@@ -9,7 +9,7 @@
 #include <tinymldelta/guard.h>
 #include <tinymldelta/patch.h>
 
-#include "bench.h"
+#include "format2.h"
 
 /* The surroundings of a decoder: the base, what came out, and what fails when. */
 struct world {
@@ -27,16 +27,18 @@ static struct bytes base;
 static struct bytes target;
 static struct bytes patch;
 
-static const struct tmd_model_contract model_contract = {
+static struct tmd_model_contract model_contract = {
+	.name = "bench",
 	.arena_bytes = BENCH_ARENA,
 	.opset_hash = BENCH_OPSET,
 	.io_hash = BENCH_IO,
 	.slot_bytes = 4096,
 };
-static const struct tmd_contract contract = {
+static struct tmd_contract contract = {
 	.wire_version = TMD_WIRE_VERSION,
 	.formats = 1u << 1,
 	.tflm_abi = BENCH_ABI,
+	.write_bytes = 1,
 	.models_n = 1,
 	.models = &model_contract,
 };
@@ -68,16 +70,28 @@ static int world_emit(void *ctx, const uint8_t *buf, uint32_t bytes)
 
 static const struct tmd_patch_io io = {world_read, world_emit, &world};
 
-static void set_up(uint32_t base_bytes, uint32_t target_bytes)
+static void set_up_format(uint8_t format, uint32_t base_bytes, uint32_t target_bytes)
 {
 	base = model_make(base_bytes, 21);
 	target = model_derive(&base, target_bytes, 22);
-	patch = patch_make(&base, &target, 2);
+	if (format == TMD_FORMAT_1) {
+		patch = patch_make(&base, &target, 2);
+	} else {
+		struct bytes tlvs = format2_needs();
+
+		patch = format2_patch(&base, &target, &tlvs);
+		bytes_free(&tlvs);
+	}
 	memset(&world, 0, sizeof(world));
 	world.base = &base;
 	world.out = malloc(target.n);
 	world.room = target.n;
 	REQUIRE(world.out != NULL);
+}
+
+static void set_up(uint32_t base_bytes, uint32_t target_bytes)
+{
+	set_up_format(TMD_FORMAT_1, base_bytes, target_bytes);
 }
 
 static void tear_down(void)
@@ -139,22 +153,26 @@ static void expect_target(int err)
 
 static void test_cut_in_two_at_every_byte(void)
 {
-	set_up(900, 1000);
-	for (size_t first = 1; first <= patch.n; first++) {
-		context("after byte %zu", first);
-		expect_target(decode(patch.at, patch.n, first, patch.n));
+	for (uint8_t format = 1; format <= 2u; format++) {
+		set_up_format(format, 900, 1000);
+		for (size_t first = 1; first <= patch.n; first++) {
+			context("format %d, after byte %zu", (int)format, first);
+			expect_target(decode(patch.at, patch.n, first, patch.n));
+		}
+		tear_down();
 	}
-	tear_down();
 }
 
 static void test_pieces_of_any_size(void)
 {
-	set_up(900, 500);
-	for (size_t piece = 1; piece <= 200u; piece++) {
-		context("pieces of %zu", piece);
-		expect_target(decode(patch.at, patch.n, piece, piece));
+	for (uint8_t format = 1; format <= 2u; format++) {
+		set_up_format(format, 900, 500);
+		for (size_t piece = 1; piece <= 200u; piece++) {
+			context("format %d, pieces of %zu", (int)format, piece);
+			expect_target(decode(patch.at, patch.n, piece, piece));
+		}
+		tear_down();
 	}
-	tear_down();
 }
 
 /*
@@ -329,6 +347,7 @@ static void test_runs_up_to_the_end_of_the_target(void)
 
 int main(void)
 {
+	format2_contract(&contract, &model_contract);
 	RUN(test_cut_in_two_at_every_byte);
 	RUN(test_pieces_of_any_size);
 	RUN(test_the_first_fault_does_not_depend_on_the_pieces);

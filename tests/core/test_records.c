@@ -139,7 +139,7 @@ static void lay_out(uint8_t raw[REC_BYTES], uint32_t number, uint32_t at_sequenc
 	memset(raw, 0, 128);
 	raw[0] = 0x54;
 	raw[1] = 0x4D;
-	raw[REC_VERSION] = 2;
+	raw[REC_VERSION] = 3;
 	put_u32(&raw[REC_SEQUENCE], at_sequence);
 	bench_put_entry(&raw[REC_SLOT0], &model);
 	put_number(raw, number);
@@ -469,9 +469,9 @@ static void test_impossible_records_are_skipped(void)
 		bool counts;
 	} changes[] = {
 		{0, 0x55, false}, {1, 0x4C, false}, {2, 0, false},    {2, 1, false},
-		{2, 3, false},    {3, 3, false},    {3, 0x7F, false}, {3, 0x83, false},
-		{3, 0xFE, false}, {3, 0xFF, false}, {3, 0, true},     {3, 1, true},
-		{3, 2, true},     {3, 0x80, true},  {3, 0x81, true},
+		{2, 2, false},    {2, 4, false},    {3, 3, false},    {3, 0x7F, false},
+		{3, 0x83, false}, {3, 0xFE, false}, {3, 0xFF, false}, {3, 0, true},
+		{3, 1, true},     {3, 2, true},     {3, 0x80, true},  {3, 0x81, true},
 	};
 	uint8_t raw[REC_BYTES];
 

@@ -36,6 +36,7 @@ static struct tmd_smp smp;
 static struct tmd_update update;
 static struct tmd_smp_reply r;
 static struct tmd_model model; /* as the application has it open */
+static uint8_t meta[TMD_STORE_METADATA_MAX];
 
 static int get(void *ctx, uint16_t number, struct tmd_store **store)
 {
@@ -187,6 +188,17 @@ static int data_id(const struct bytes *of, uint32_t off, uint32_t n)
 	return ask(&request);
 }
 
+static int metadata_of(const char *name)
+{
+	const struct tmd_smp_request request = {
+		.model = name, .model_bytes = (uint32_t)strlen(name), .meta = meta,
+		.command = TMD_SMP_METADATA,
+	};
+
+	memset(meta, 0xA5, sizeof(meta));
+	return ask(&request);
+}
+
 static int finish(void)
 {
 	return command(TMD_SMP_FINISH);
@@ -250,6 +262,38 @@ static void test_status(void)
 		EXPECT_STATUS(data(&patch, 0, 50), TMD_OK);
 		EXPECT(is_open(patch.n, 50));
 		EXPECT_EQ(r.id, id_of(&patch));
+		tear_down();
+	}
+}
+
+/* What is said of the firmware's model, as long as it is active, and whatever a transfer does. */
+static void test_metadata(void)
+{
+	static const uint8_t said[] = {14, 3, 'n', 'o', 't', 15, 1, 'a'};
+
+	for (uint32_t staged = 0; staged < 2u; staged++) {
+		set_up(staged != 0u);
+		EXPECT_STATUS(metadata_of("one"), TMD_OK);
+		EXPECT_EQ(r.meta_bytes, 0);
+		b->model.meta = said;
+		b->model.meta_bytes = sizeof(said);
+		EXPECT_STATUS(begin(&patch), TMD_OK);
+		EXPECT_STATUS(data(&patch, 0, 50), TMD_OK);
+		EXPECT_STATUS(metadata_of("one"), TMD_OK);
+		EXPECT_EQ(r.meta_bytes, sizeof(said));
+		EXPECT_BYTES(meta, said, sizeof(said));
+		EXPECT_EQ(meta[sizeof(said)], 0xA5);
+		EXPECT_STATUS(metadata_of("other"), TMD_OK);
+		EXPECT_EQ(r.meta_bytes, 0);
+		EXPECT_STATUS(metadata_of("none"), TMD_ERR_MODEL);
+		get_status = TMD_ERR_NO_MODEL;
+		EXPECT_STATUS(metadata_of("one"), TMD_ERR_NO_MODEL);
+		get_status = TMD_OK;
+		EXPECT(is_open(patch.n, 50));
+		EXPECT_STATUS(send_to(&patch, patch.n, 100), TMD_OK);
+		EXPECT_STATUS(finish(), TMD_OK);
+		EXPECT_STATUS(metadata_of("one"), TMD_OK);
+		EXPECT_EQ(r.meta_bytes, 0); /* the patch said nothing of its model */
 		tear_down();
 	}
 }
@@ -391,7 +435,8 @@ static void test_nonsense(void)
 		request.off = UINT32_MAX;
 		EXPECT_STATUS(ask(&request), TMD_OK);
 		EXPECT_EQ(r.off, 300);
-		EXPECT_STATUS(command(TMD_SMP_ERASE + 1u), TMD_ERR_ARGUMENT);
+		EXPECT_STATUS(command(TMD_SMP_METADATA), TMD_ERR_ARGUMENT); /* nowhere to put them */
+		EXPECT_STATUS(command(TMD_SMP_METADATA + 1u), TMD_ERR_ARGUMENT);
 		EXPECT_STATUS(command(UINT8_MAX), TMD_ERR_ARGUMENT);
 		EXPECT_STATUS(begin_for("on", &patch), TMD_ERR_MODEL);
 		EXPECT_STATUS(begin_for("one ", &patch), TMD_ERR_MODEL);
@@ -759,8 +804,9 @@ static void test_anything(void)
 				.len = of->n,
 				.id = id_of(of),
 				.off = off,
+				.meta = bench_random(&random) % 2u != 0u ? NULL : meta,
 				.command = (uint8_t)(bench_random(&random) % 3u == 0u
-							     ? bench_random(&random) % 8u
+							     ? bench_random(&random) % 9u
 							     : TMD_SMP_DATA),
 				.fields = (uint8_t)(bench_random(&random) % 16u == 0u
 							    ? bench_random(&random) % 16u
@@ -799,6 +845,7 @@ static void test_codes(void)
 int main(void)
 {
 	RUN(test_status);
+	RUN(test_metadata);
 	RUN(test_pieces_of_any_size);
 	RUN(test_without_a_transfer);
 	RUN(test_with_a_transfer);

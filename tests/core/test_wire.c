@@ -55,8 +55,8 @@ FOLLOWS(TMD_ENTRY_MODEL_BYTES, TMD_ENTRY_FLOOR, 4u);
 FOLLOWS(TMD_ENTRY_PRESENT, TMD_ENTRY_MODEL_BYTES, 4u);
 FOLLOWS(TMD_ENTRY_STATE, TMD_ENTRY_PRESENT, 1u);
 FOLLOWS(TMD_ENTRY_STARTS, TMD_ENTRY_STATE, 1u);
-FOLLOWS(TMD_ENTRY_RESERVED, TMD_ENTRY_STARTS, 1u);
-FOLLOWS(TMD_ENTRY_SIZE, TMD_ENTRY_RESERVED, 1u);
+FOLLOWS(TMD_ENTRY_META_BYTES, TMD_ENTRY_STARTS, 1u);
+FOLLOWS(TMD_ENTRY_SIZE, TMD_ENTRY_META_BYTES, 1u);
 _Static_assert(TMD_ENTRY_BYTES == 0u && TMD_ENTRY_SIZE == 52u, "52 bytes");
 
 FOLLOWS(TMD_STAGING_PATCH_BYTES, TMD_STAGING_MAGIC, 4u);
@@ -78,8 +78,14 @@ _Static_assert(TMD_MODEL_MAX <= UINT32_MAX / 2u, "offsets of two models can be a
 _Static_assert(TMD_CHUNK_PAYLOAD_MAX <= UINT16_MAX, "payload_bytes is a u16");
 _Static_assert(TMD_META_MAX <= UINT16_MAX, "meta_bytes is a u16");
 _Static_assert(sizeof(((struct tmd_patch *)NULL)->scratch) >= TMD_F1_HEADER_SIZE, "a header fits");
-_Static_assert(TMD_TLVS_N <= 8, "a bit of tmd_patch_info.present for each TLV");
-_Static_assert(TMD_RULES_N - 1 <= TMD_TLVS_N, "rule r reads the TLV with tag r + 1");
+_Static_assert(TMD_TLVS_N <= 32, "a bit of tmd_patch_info.present for each TLV");
+_Static_assert(TMD_RECORD_NUMBERS_N <= 8, "a bit of a record's `present` for each TLV that it knows");
+_Static_assert(TMD_RULES_N <= 32, "a bit of tmd_guard_warnings for each rule");
+_Static_assert(TMD_META_KEPT >= 64 && TMD_META_KEPT <= UINT8_MAX, "a record's `meta_bytes` holds it");
+_Static_assert(TMD_LABELS_MAX + 2u <= UINT8_MAX && TMD_LABELS_MAX + 2u <= TMD_META_MAX,
+	       "a TLV of any length can stay with a model");
+_Static_assert(TMD_F1_TLVS < 1u << TMD_RECORD_NUMBERS_N, "a record knows all TLVs of format 1");
+_Static_assert((TMD_F1_TLVS | TMD_F2_TLVS) == (1u << TMD_TLVS_N) - 1u, "each is for some format");
 _Static_assert(TMD_WRITE_BUFFER >= TMD_RECORD_SIZE, "a record fits");
 _Static_assert(TMD_WRITE_BUFFER <= TMD_WRITE_UNIT_MAX, "tmd_update.fill and flush hold it");
 _Static_assert(TMD_PAGES_MAX == 8u * (TMD_ENTRY_PRESENT - TMD_ENTRY_ARENA),
@@ -122,6 +128,9 @@ static const struct code codes[] = {
 	{-47, "VERSION"},
 	{-48, "REVERTED"},
 	{-49, "SELF_TEST"},
+	{-50, "NAME"},
+	{-51, "QUANTISATION"},
+	{-52, "TENSOR_NAMES"},
 	{-60, "CHUNK_ENCODING"},
 	{-61, "CHUNK_ORDER"},
 	{-62, "CHUNK_BOUNDS"},
@@ -184,49 +193,86 @@ static void test_a_number_that_is_no_status(void)
 
 static void test_rules(void)
 {
-	EXPECT_STRING(tmd_rule_name(TMD_RULE_ARENA), "ARENA");
-	EXPECT_STRING(tmd_rule_name(TMD_RULE_ABI), "ABI");
-	EXPECT_STRING(tmd_rule_name(TMD_RULE_OPERATORS), "OPERATORS");
-	EXPECT_STRING(tmd_rule_name(TMD_RULE_IO), "IO");
-	EXPECT_STRING(tmd_rule_name(TMD_RULE_SLOT), "SLOT");
+	static const char *const names[] = {"NAME", "ARENA",        "ABI",          "OPERATORS",
+					    "IO",   "QUANTISATION", "TENSOR_NAMES", "SLOT"};
+
+	EXPECT_EQ(sizeof(names) / sizeof(names[0]), TMD_RULES_N);
+	for (int i = 0; i < (int)TMD_RULES_N; i++) {
+		EXPECT_STRING(tmd_rule_name(i), names[i]);
+	}
 	EXPECT_STRING(tmd_rule_name(TMD_RULES_N), "?");
 	EXPECT_STRING(tmd_rule_name(-1), "?");
 	EXPECT_EQ(0 TMD_RULE_LIST(ONE_MORE), TMD_RULES_N); /* each in the list once */
 }
 
+/* As in SPEC.md: a tag, once given, keeps its meaning and the lengths of its value. */
+static const struct tlv {
+	unsigned int tag;
+	unsigned int want;
+	unsigned int least;
+	unsigned int most;
+	unsigned int formats; /* bit n is for format n */
+} tlvs[] = {
+	{TMD_TLV_REQ_ARENA_BYTES, 1, 4, 4, 6}, {TMD_TLV_TFLM_ABI, 2, 2, 2, 2},
+	{TMD_TLV_OPSET_HASH, 3, 4, 4, 2},      {TMD_TLV_IO_HASH, 4, 4, 4, 2},
+	{TMD_TLV_MODEL_VERSION, 5, 4, 4, 6},   {TMD_TLV_VERSION_FLOOR, 6, 4, 4, 6},
+	{TMD_TLV_SELF_TEST, 7, 4, 4, 6},       {TMD_TLV_KERNELS, 8, 4, 4, 4},
+	{TMD_TLV_TENSORS, 9, 4, 4, 4},         {TMD_TLV_QUANTISATION, 10, 4, 4, 4},
+	{TMD_TLV_TENSOR_NAMES, 11, 4, 4, 4},   {TMD_TLV_MODEL_NAME, 12, 1, 31, 4},
+	{TMD_TLV_OPERATORS, 13, 0, 96, 4},     {TMD_TLV_NOTE, 14, 1, 96, 4},
+	{TMD_TLV_LABELS, 15, 1, 250, 4},       {TMD_TLV_ACCURACY, 16, 18, 18, 4},
+};
+
+static void test_tlvs(void)
+{
+	static const uint8_t least[] = TMD_TLV_LEAST;
+	static const uint8_t most[] = TMD_TLV_MOST;
+
+	EXPECT_EQ(sizeof(tlvs) / sizeof(tlvs[0]), TMD_TLVS_N);
+	EXPECT_EQ(sizeof(least), TMD_TLVS_N);
+	EXPECT_EQ(sizeof(most), TMD_TLVS_N);
+	for (unsigned int i = 0; i < TMD_TLVS_N; i++) {
+		context("tag %u", tlvs[i].want);
+		EXPECT_EQ(tlvs[i].tag, tlvs[i].want);
+		EXPECT_EQ(tlvs[i].tag, i + 1u);
+		EXPECT_EQ(least[i], tlvs[i].least);
+		EXPECT_EQ(most[i], tlvs[i].most);
+		EXPECT_EQ((TMD_F1_TLVS >> i) & 1u, (tlvs[i].formats >> 1) & 1u);
+		EXPECT_EQ((TMD_F2_TLVS >> i) & 1u, (tlvs[i].formats >> 2) & 1u);
+		EXPECT_EQ(i < TMD_TLV_NUMBERS_N, i < 11u);
+	}
+	EXPECT_EQ(TMD_TLV_VENDOR_FIRST, 0x80);
+	EXPECT_EQ(TMD_META_MAX, 1024);
+	EXPECT_EQ(TMD_OPERATOR_CODE_MAX, 32767);
+	EXPECT_EQ(TMD_OPERATOR_VERSION_MAX, 63);
+}
+
 static void test_numbers_of_the_format(void)
 {
-	static const unsigned int sizes[] = TMD_TLV_SIZES;
-
-	EXPECT_EQ(sizeof(sizes) / sizeof(sizes[0]), TMD_TLVS_N);
 	EXPECT_EQ(TMD_FORMAT_1, 1);
+	EXPECT_EQ(TMD_FORMAT_2, 2);
 	EXPECT_EQ(TMD_DIGEST_NONE, 0);
 	EXPECT_EQ(TMD_DIGEST_CRC32, 1);
 	EXPECT_EQ(TMD_DIGEST_SHA256, 2);
 	EXPECT_EQ(TMD_DIGEST_CMAC, 3);
 	EXPECT_EQ(TMD_F1_RAW, 0);
 	EXPECT_EQ(TMD_F1_RLE, 1);
-	EXPECT_EQ(TMD_TLV_REQ_ARENA_BYTES, 1);
-	EXPECT_EQ(sizes[0], 4);
-	EXPECT_EQ(TMD_TLV_TFLM_ABI, 2);
-	EXPECT_EQ(sizes[1], 2);
-	EXPECT_EQ(TMD_TLV_OPSET_HASH, 3);
-	EXPECT_EQ(sizes[2], 4);
-	EXPECT_EQ(TMD_TLV_IO_HASH, 4);
-	EXPECT_EQ(sizes[3], 4);
-	EXPECT_EQ(TMD_TLV_MODEL_VERSION, 5);
-	EXPECT_EQ(sizes[4], 4);
-	EXPECT_EQ(TMD_TLV_VERSION_FLOOR, 6);
-	EXPECT_EQ(sizes[5], 4);
-	EXPECT_EQ(TMD_TLV_SELF_TEST, 7);
-	EXPECT_EQ(sizes[6], 4);
-	EXPECT_EQ(TMD_TLV_VENDOR_FIRST, 0x80);
-	EXPECT_EQ(TMD_META_MAX, 1024);
+	EXPECT_EQ(TMD_F2_CRC_SIZE, 4);
 	EXPECT_EQ(TMD_MODEL_MAX, 0x7FFFFFFF);
 	EXPECT_EQ(TMD_ACCEPT_UNGUARDED, 1);
 	EXPECT_EQ(TMD_ACCEPT_NO_DIGEST, 2);
+	EXPECT_EQ(TMD_ACCEPT_KERNELS_WARNED, 4);
+	EXPECT_EQ(TMD_ACCEPT_KERNELS, 8);
+	EXPECT_EQ(TMD_ACCEPT_QUANTISATION, 16);
+	EXPECT_EQ(TMD_COMPARE_NAMES, 32);
+	EXPECT_EQ(TMD_PASS, 0);
+	EXPECT_EQ(TMD_FAIL, 1);
+	EXPECT_EQ(TMD_MISSING, 2);
+	EXPECT_EQ(TMD_WAIVED, 3);
+	EXPECT_EQ(TMD_WARNED, 4);
+	EXPECT_EQ(TMD_FREE, 5);
 	EXPECT_EQ(TMD_RECORD_MAGIC_VALUE, 0x4D54);
-	EXPECT_EQ(TMD_RECORD_VERSION_VALUE, 2);
+	EXPECT_EQ(TMD_RECORD_VERSION_VALUE, 3);
 	EXPECT_EQ(TMD_STAGING_MAGIC_VALUE, 0x53444D54);
 	EXPECT_EQ(TMD_SLOT_IS_NONE, 0);
 	EXPECT_EQ(TMD_SLOT_IS_STREAMED, 1);
@@ -241,6 +287,7 @@ int main(void)
 	RUN(test_every_status_has_a_name_and_a_text);
 	RUN(test_a_number_that_is_no_status);
 	RUN(test_rules);
+	RUN(test_tlvs);
 	RUN(test_numbers_of_the_format);
 	return harness_result();
 }

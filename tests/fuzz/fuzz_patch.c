@@ -85,6 +85,8 @@ static struct outcome decode(const uint8_t *base, uint32_t base_bytes, const uin
 	const struct tmd_contract contract = {.accept = TMD_ACCEPT_UNGUARDED | TMD_ACCEPT_NO_DIGEST,
 					      .formats = 1u << TMD_FORMAT_1 | 1u << TMD_FORMAT_2,
 					      .decoder = decoder,
+					      .meta_kept = TMD_META_KEPT,
+					      .write_bytes = 1,
 					      .models_n = 1,
 					      .models = &model};
 	struct run run = {base, base_bytes, 0, {TMD_OK, 0, 2166136261u, false}};
@@ -139,17 +141,52 @@ static void put_u32(uint8_t *p, uint32_t v)
 	}
 }
 
+/* Behind a head that begins at `start`. */
+static uint8_t *put_crc(uint8_t *p, const uint8_t *start)
+{
+	const uint32_t crc = tmd_crc32(0, start, (size_t)(p - start));
+
+	put_u32(p, crc << 1 | crc >> 31);
+	return p + TMD_F2_CRC_SIZE;
+}
+
 /* A head of format 2 that a device takes. Its digests are for the decoder's caller to compare. */
 static uint8_t *put_head_2(uint8_t *p, bool lean, uint32_t base_bytes, uint32_t target_bytes)
 {
+	const uint8_t *start = p;
+
 	*p++ = (uint8_t)(TMD_FORMAT_2 | (lean ? TMD_F2_LEAN : 0u));
 	p = put_number(p, target_bytes);
 	p = put_number(p, base_bytes);
 	memset(p, 0, 25); /* digests, and no metadata */
-	return p + 25;
+	p += 25;
+	return put_crc(p, start);
 }
 
-/* The same of format 1. */
+/* Of a whole patch of format 2, so that what is behind its CRC-32 is reached. */
+static void repair_crc(uint8_t *p, size_t bytes)
+{
+	size_t at = 1;
+	size_t meta_bytes = 0;
+	uint32_t lengths = (p[0] & TMD_F2_SAME_LENGTH) != 0u ? 1u : 2u;
+
+	while (lengths > 0u && at < bytes) {
+		lengths -= p[at++] < 128u ? 1u : 0u;
+	}
+	at += TMD_F2_BASE_DIGEST_SIZE + TMD_F2_TARGET_DIGEST_SIZE;
+	for (uint32_t shift = 0; at < bytes && shift < 14u; shift += 7u) {
+		meta_bytes |= (size_t)(p[at] & 127u) << shift;
+		if (p[at++] < 128u) {
+			break;
+		}
+	}
+	at += meta_bytes;
+	if (at + TMD_F2_CRC_SIZE <= bytes) {
+		(void)put_crc(p + at, p);
+	}
+}
+
+/* A head of format 1. */
 static uint8_t *put_head_1(uint8_t *p, uint8_t chunks, uint32_t base_bytes, uint32_t target_bytes)
 {
 	memset(p, 0, TMD_F1_HEADER_SIZE);
@@ -214,6 +251,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 			    : put_head_2(p, (how & 1u) != 0u, base_bytes, target_bytes);
 	}
 	memcpy(p, data, bytes);
+	if (p == patch && bytes > 0u && (patch[0] & 15u) == TMD_FORMAT_2) {
+		repair_crc(patch, bytes);
+	}
 	bytes += (size_t)(p - patch);
 	whole = decode(base, base_bytes, patch, bytes, decoder, sizeof(patch));
 	runs++;

@@ -13,6 +13,7 @@ import flatbuffers
 import jinja2
 import pytest
 import tflite
+import yaml
 from overlays import ROOT, overlay_of, read, tree_under
 
 import tinymldelta
@@ -81,7 +82,7 @@ def make_python(path: Path) -> None:
     An editable installation comes before PYTHONPATH, which is where tmd_add_model() names the one
     to be run; without `site` there is none.
     """
-    needed = (flatbuffers, jinja2, tflite)
+    needed = (flatbuffers, jinja2, tflite, yaml)
     packages = ":".join({str(Path(package.__file__).parents[1]) for package in needed})
     path.write_text(
         f'#!/bin/sh\nPYTHONPATH="$PYTHONPATH:{packages}" exec "{sys.executable}" -S "$@"\n'
@@ -91,10 +92,13 @@ def make_python(path: Path) -> None:
 
 def model(name: str, file: Path, **said: str) -> dict[str, str]:
     """What one tmd_add_model() becomes: every argument as a text, empty if it was left out."""
-    nothing = dict.fromkeys(("arena", "arena_need", "version", "lowest_version", "resolver"), "")
+    options = (
+        *("arena", "arena_need", "version", "lowest_version", "resolver"),
+        *("extra_ops", "note", "labels"),
+    )
     return {
         "name": name,
-        **nothing,
+        **dict.fromkeys(options, ""),
         "node": "tmd_model",
         "factory": "FALSE",
         "file": str(file),
@@ -107,8 +111,14 @@ OPTIONS = {
     "format_1": "",
     "accept_unguarded": "",
     "accept_no_digest": "",
+    "other_kernels_warn": "",
+    "other_kernels_take": "",
+    "free_quantisation": "",
+    "compare_tensor_names": "",
+    "tflm": "",
+    "meta_kept": "192",
+    "warn_percent": "90",
     "staging": "y",
-    "kernel_build": "0",
     "erase_bytes": "0",
     "write_bytes": "0",
     "write_buffer": "256",
@@ -123,6 +133,9 @@ def request(zephyr: Zephyr, *models: Mapping[str, str], **options: str) -> dict[
         "edt": str(zephyr.edt),
         "zephyr_base": str(zephyr.base),
         "decoder": "DEFAULT",
+        "tflm_folder": "",
+        "cmsis_nn": "",
+        "sram_size": "",
         **OPTIONS,
         **options,
     }

@@ -62,6 +62,7 @@ class Firmware:
         )
         for name, source in (("digits", DIGITS), ("sst", SST)):
             shutil.copy(source / "base.tflite", self.folder / f"{name}.tflite")
+        (self.folder / "labels.txt").write_text("good\nbad\n")
         make_python(self.folder / "python")
         self.write()
 
@@ -198,14 +199,29 @@ def test_an_own_resolver_is_checked_again_when_it_changes(firmware) -> None:
     firmware.write()
     firmware.first_build()
     own.write_text("".join(calls))
-    assert "needs: AddReshape" in firmware.build_error()
+    assert "is linked: AddReshape" in firmware.build_error()
     own.write_text("".join([*calls, "/* more */ r.AddReshape();\n"]))
     assert firmware.rebuild() == (True, set())
 
 
+def test_labels_and_warnings_are_of_each_run(firmware) -> None:
+    labels = firmware.folder / "labels.txt"
+    firmware.calls = "set(CONFIG_TMD_WARN_PERCENT 1)\n" + ONE_CALL.replace(
+        ")", " LABELS labels.txt)"
+    )
+    firmware.write()
+    firmware.configure()
+    said = firmware.make().stdout
+    assert re.search(r"^  digits  slot +6,432 of 262,144 bytes,", said, re.MULTILINE)
+    assert re.search(r"^warning: digits uses 2% of its slot ", said, re.MULTILINE)
+    labels.write_text("good\nworse\n")
+    assert firmware.rebuild() == (True, {"with_contract.c", "tmd_models.c"})
+
+
 TWO_CALLS = f"""{ONE_CALL}
 tmd_add_model(app NAME sst MODEL "${{CMAKE_CURRENT_SOURCE_DIR}}/sst.tflite" NODE sst_model
-              ARENA 8192 ARENA_NEED 3000 VERSION 1.2.3 LOWEST_VERSION 1.0.0 FACTORY)
+              ARENA 8192 ARENA_NEED 3000 VERSION 1.2.3 LOWEST_VERSION 1.0.0 FACTORY
+              EXTRA_OPS TANH CONV_2D NOTE [[run 7; "the \\last\\"]] LABELS labels.txt)
 """
 
 
@@ -233,8 +249,12 @@ def test_what_cmake_asks_for(firmware) -> None:
     firmware.calls = TWO_CALLS
     firmware.write()
     assert firmware.configure().stderr == ""
-    sst = {"arena": "8192", "arena_need": "3000", "version": "1.2.3", "lowest_version": "1.0.0"}
     folder = firmware.folder
+    sst = {
+        **{"arena": "8192", "arena_need": "3000", "version": "1.2.3", "lowest_version": "1.0.0"},
+        **{"extra_ops": "TANH CONV_2D", "note": 'run 7; "the \\last\\"'},
+        "labels": str(folder / "labels.txt"),
+    }
     assert json.loads((firmware.out / "request.json").read_text()) == request(
         firmware.zephyr,
         model("digits", folder / "digits.tflite"),
@@ -247,8 +267,12 @@ def test_what_cmake_asks_for(firmware) -> None:
 def test_what_kconfig_said_is_asked_for(decoder, firmware) -> None:
     options = {
         **dict.fromkeys(("FORMAT_1", "ACCEPT_UNGUARDED", "ACCEPT_NO_DIGEST"), "y"),
+        **dict.fromkeys(("OTHER_KERNELS_WARN", "OTHER_KERNELS_TAKE"), "y"),
+        **dict.fromkeys(("FREE_QUANTISATION", "COMPARE_TENSOR_NAMES"), "y"),
         f"DECODER_{decoder}": "y",
-        "KERNEL_BUILD": "3",
+        "TFLM": "9156d050",
+        "META_KEPT": "64",
+        "WARN_PERCENT": "70",
         "ERASE_BYTES": "4096",
         "WRITE_BYTES": "8",
         "WRITE_BUFFER": "128",
@@ -261,6 +285,23 @@ def test_what_kconfig_said_is_asked_for(decoder, firmware) -> None:
     del options[f"DECODER_{decoder}"]
     assert asked["decoder"] == decoder
     assert {name: asked[name.lower()] for name in options} == options
+
+
+@pytest.mark.parametrize("linked", ["y", ""])
+def test_what_zephyr_links_is_asked_for(linked, firmware) -> None:
+    """The module may be in the workspace without being in the firmware."""
+    sets = {
+        "CONFIG_TENSORFLOW_LITE_MICRO": linked,
+        "ZEPHYR_TFLITE_MICRO_MODULE_DIR": "/work space/tflm",
+        "CONFIG_TENSORFLOW_LITE_MICRO_CMSIS_NN_KERNELS": linked,
+        "CONFIG_SRAM_SIZE": "64",
+    }
+    firmware.calls = "".join(f'set({k} "{v}")\n' for k, v in sets.items()) + ONE_CALL
+    firmware.write()
+    assert firmware.configure().stderr == ""
+    asked = json.loads((firmware.out / "request.json").read_text())
+    assert asked["tflm_folder"] == ("/work space/tflm" if linked else "")
+    assert (asked["cmsis_nn"], asked["sram_size"]) == (linked, "64")
 
 
 # ---- what is refused ----
@@ -282,6 +323,10 @@ COMPLETE = "tmd_add_model(app NAME <name> MODEL <file.tflite>)"
             "tmd_add_model(digits): RESOLVER @/none.cpp does not exist",
         ),
         (
+            "tmd_add_model(app NAME digits MODEL digits.tflite LABELS none.txt)",
+            "tmd_add_model(digits): LABELS @/none.txt does not exist",
+        ),
+        (
             "tmd_add_model(app NAME digits MODEL digits.tflite AREA 8192)",
             "tmd_add_model: it knows no 'AREA;8192'",
         ),
@@ -293,6 +338,10 @@ COMPLETE = "tmd_add_model(app NAME <name> MODEL <file.tflite>)"
         (
             "tmd_add_model(app NAME digits MODEL digits.tflite ARENA)",
             "tmd_add_model: ARENA has no value",
+        ),
+        (
+            "tmd_add_model(app NAME digits MODEL digits.tflite EXTRA_OPS)",
+            "tmd_add_model: EXTRA_OPS has no value",
         ),
         (
             TWO_CALLS.replace("NAME sst", "NAME digits"),
@@ -338,6 +387,7 @@ def test_build_errors(firmware) -> None:
         ONE_CALL.replace(")", " VERSION 1)").replace("1)", "1.0)"): (
             "tmd_add_model(digits): VERSION: '1.0' is no version: "
         ),
+        ONE_CALL.replace(")", " EXTRA_OPS Tanh)"): "EXTRA_OPS Tanh: ",
         ONE_CALL.replace(")", " NODE none)"): "devicetree node none: there is no such node ",
         ONE_CALL.replace("digits.tflite", "without.c"): f"{firmware.folder}/without.c: ",
         TWO_CALLS.replace("NODE sst_model", ""): (

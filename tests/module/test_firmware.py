@@ -8,6 +8,7 @@ import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -29,9 +30,12 @@ from firmwarekit import (
 )
 from tinymldelta import firmware
 from tinymldelta.builds import Region, read_build
-from tinymldelta.contract import read_contract
+from tinymldelta.contract import Limits
+from tinymldelta.contractfile import read_contract
 from tinymldelta.devicetree import read_model_node
 from tinymldelta.errors import Refusal
+from tinymldelta.request import Request, parse_request, read_request
+from tinymldelta.tflm import KernelBuild, sources
 from tinymldelta.versions import version_text
 from tinymldelta.wire import constants as wire
 
@@ -70,7 +74,12 @@ def test_one_model(tmp_path, zephyr, capsys) -> None:
     assert set(made) == ONE_MODEL | OF_A_RUN
     assert made["digits.tflite"] == (DIGITS / "base.tflite").read_bytes()
     said = capsys.readouterr()
-    assert said.out.startswith("TinyMLDelta: digits takes 6,432 of 262,144 bytes of a slot, and ")
+    need = read_contract(tmp_path / "contract.json").models[0].arena_need.bytes
+    assert said.out == (
+        "TinyMLDelta: tflm-8d404de7 reference (assumed: Zephyr links none)\n"
+        "  digits  slot   6,432 of 262,144 bytes,   2%, 255,712 left\n"
+        f"  digits  arena  {need:,} of   {need:,} bytes, 100%,       0 left (predicted)\n"
+    )
     assert said.err == ""
 
 
@@ -117,23 +126,175 @@ def test_what_kconfig_says_goes_into_the_contract(tmp_path, zephyr) -> None:
     assert run(tmp_path / "default", DIGITS_MODEL, zephyr=zephyr) == 0
     contract = read_contract(tmp_path / "default" / "contract.json")
     assert (contract.formats, contract.decoder) == ((2,), wire.Decoder.DEFAULT)
-    assert (contract.accept, contract.tflm_abi) == (0, 3)
+    assert (contract.accept, contract.meta_kept) == (0, 192)
+    assert contract.kernels == KernelBuild("8d404de7", "reference")
 
     said = {
         "format_1": "y",
         "decoder": "NONE",
         "accept_unguarded": "y",
         "accept_no_digest": "y",
-        "kernel_build": "5",
+        "tflm": "90b983c2/cmsis_nn",
+        "meta_kept": "255",
         "erase_bytes": "16384",
         "write_bytes": "32",
     }
-    assert run(tmp_path / "other", DIGITS_MODEL, zephyr=zephyr, **said) == 0
+    given = {**DIGITS_MODEL, "arena_need": "3000"}
+    assert run(tmp_path / "other", given, zephyr=zephyr, **said) == 0
     contract = read_contract(tmp_path / "other" / "contract.json")
     assert (contract.formats, contract.decoder) == ((1,), wire.Decoder.NONE)
     assert contract.accept == wire.ACCEPT_UNGUARDED | wire.ACCEPT_NO_DIGEST
-    assert contract.tflm_abi == 5 * 256 + 3
+    assert contract.kernels == KernelBuild("90b983c2", "cmsis_nn")
+    assert contract.meta_kept == 255
     assert (contract.erase_bytes, contract.write_bytes) == (16384, 32)
+
+
+@pytest.mark.parametrize(
+    ("option", "flag"),
+    [
+        ("accept_unguarded", wire.ACCEPT_UNGUARDED),
+        ("accept_no_digest", wire.ACCEPT_NO_DIGEST),
+        ("other_kernels_warn", wire.ACCEPT_KERNELS_WARNED),
+        ("other_kernels_take", wire.ACCEPT_KERNELS),
+        ("free_quantisation", wire.ACCEPT_QUANTISATION),
+        ("compare_tensor_names", wire.COMPARE_NAMES),
+    ],
+)
+def test_policies(option, flag, zephyr) -> None:
+    asked = parse_request(request(zephyr, DIGITS_MODEL, **{option: "y"}))
+    assert limits_of(asked).accept == flag
+
+
+def limits_of(asked: Request) -> Limits:
+    nodes = [read_model_node(asked.edt, asked.zephyr_base, m.node) for m in asked.models]
+    return firmware.limits_of(asked, nodes)
+
+
+def test_operators_for_models_to_come(tmp_path, zephyr) -> None:
+    """Of each model once, in the contract and in the resolver."""
+    first = {**DIGITS_MODEL, "extra_ops": "TANH LOGISTIC"}
+    second = {**SST_MODEL, "extra_ops": "TANH CONV_2D"}
+    assert run(tmp_path, first, second, zephyr=zephyr) == 0
+    linked = [op.name for op in read_contract(tmp_path / "contract.json").operators]
+    assert len(linked) == len(set(linked))
+    assert {"CONV_2D", "TANH", "LOGISTIC", "SOFTMAX"} <= set(linked)
+    resolver = (tmp_path / "tmd_op_resolver.h").read_text()
+    assert [resolver.count(f"Add{name}()") for name in ("Tanh", "Logistic", "Conv2D")] == [1, 1, 1]
+
+
+def test_what_the_device_tells(tmp_path, zephyr) -> None:
+    labels = tmp_path / "labels #1.txt"
+    labels.write_bytes("nought\r\n\u00e9in\n".encode())
+    told = {**DIGITS_MODEL, "note": 'run "7"; C:\\', "labels": str(labels)}
+    assert run(tmp_path / "out", told, SST_MODEL, zephyr=zephyr) == 0
+    digits, sst = read_contract(tmp_path / "out" / "contract.json").models
+    assert (digits.note, digits.labels) == ('run "7"; C:\\', ("nought", "\u00e9in"))
+    assert (sst.note, sst.labels) == ("", ())
+    _, files = depends_on(tmp_path / "out" / "codegen.d")
+    assert labels in files
+
+
+# ---- the kernels ----
+
+
+@pytest.fixture
+def tflm(tmp_path, monkeypatch) -> Path:
+    """A folder that is taken for one of the revisions."""
+    kernels = tmp_path / "t f l m" / "tensorflow" / "lite" / "micro" / "kernels"
+    kernels.mkdir(parents=True)
+    (kernels / "conv.cc").write_text("one line\nanother\n")
+    folder = tmp_path / "t f l m"
+    monkeypatch.setattr(sources, "_REVISIONS", {sources.digest_of(folder): "8d404de7"})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("said", "cmsis_nn", "expected"),
+    [
+        ("", "", "8d404de7 reference"),
+        ("", "y", "8d404de7 cmsis_nn"),
+        ("9156d050", "", "9156d050 reference"),
+        ("9156d050", "y", "9156d050 cmsis_nn"),
+        ("9156d050/reference", "y", "9156d050 reference"),
+        ("8d404de7/cmsis_nn", "", "8d404de7 cmsis_nn"),
+    ],
+)
+def test_kernels_as_they_are_found_or_said(said, cmsis_nn, expected, tflm, zephyr) -> None:
+    options = {"tflm": said, "cmsis_nn": cmsis_nn, "tflm_folder": str(tflm)}
+    asked = parse_request(request(zephyr, DIGITS_MODEL, **options))
+    assert firmware.kernels_of(asked).text == f"tflm-{expected}"
+
+
+def test_tensorflow_lite_micro_is_recognised_by_its_sources(tmp_path, tflm, zephyr, capsys) -> None:
+    folder = {"tflm_folder": str(tflm)}
+    assert run(tmp_path / "out", DIGITS_MODEL, zephyr=zephyr, **folder) == 0
+    assert "tflm-8d404de7 reference (found)" in capsys.readouterr().out
+    kernel = tflm / "tensorflow" / "lite" / "micro" / "kernels" / "conv.cc"
+    assert kernel in depends_on(tmp_path / "out" / "codegen.d")[1]
+    kernel.write_text("one line\nanother one\n")
+    line = refused(tmp_path / "no", capsys, DIGITS_MODEL, zephyr=zephyr, **folder)
+    assert line == (
+        f"{tflm}: is no TensorFlow Lite Micro that there are tables for, or a changed one "
+        "(say by CONFIG_TMD_TFLM which of 8d404de7 it is like)"
+    )
+    assert run(tmp_path / "out", DIGITS_MODEL, zephyr=zephyr, **folder, tflm="8d404de7") == 0
+    assert "(as CONFIG_TMD_TFLM says)" in capsys.readouterr().out
+    assert kernel not in depends_on(tmp_path / "out" / "codegen.d")[1]
+
+
+@pytest.mark.parametrize("said", ["8d404de", "HEAD", "8d404de7/neon", "8d404de7/", "/cmsis_nn"])
+def test_kernels_without_tables(said, tmp_path, zephyr, capsys) -> None:
+    line = refused(tmp_path, capsys, DIGITS_MODEL, zephyr=zephyr, tflm=said)
+    assert line.startswith(f"CONFIG_TMD_TFLM={said}: there are no tables for this ")
+
+
+def test_an_operator_that_the_kernels_do_not_have(tmp_path, zephyr, capsys) -> None:
+    extra = {**DIGITS_MODEL, "arena_need": "3000", "extra_ops": "BATCH_MATMUL"}
+    assert run(tmp_path / "new", extra, zephyr=zephyr) == 0
+    capsys.readouterr()
+    line = refused(tmp_path / "old", capsys, extra, zephyr=zephyr, tflm="9156d050")
+    assert line.startswith("EXTRA_OPS BATCH_MATMUL: tflm-9156d050 reference has no operator ")
+
+
+def test_an_arena_that_cannot_be_predicted(tmp_path, zephyr, capsys, monkeypatch) -> None:
+    """CMake has to say the need; without it, nothing is guessed."""
+
+    def unpredictable(*_: object) -> NoReturn:
+        raise Refusal("CONV_2D", "nobody knows", "an option of the command line, like --measure")
+
+    monkeypatch.setattr("tinymldelta.facts.predict_arena", unpredictable)
+    line = firmware_error(tmp_path, capsys, DIGITS_MODEL, zephyr=zephyr)
+    assert line == (
+        "tmd_add_model(digits): its arena cannot be predicted: CONV_2D: nobody knows (find it with "
+        f"`tmd arena {DIGITS / 'base.tflite'} --measure`, and give it as ARENA_NEED)"
+    )
+    given = {**DIGITS_MODEL, "arena_need": "3000"}
+    assert run(tmp_path, given, zephyr=zephyr) == 0
+    assert "3,000 bytes, 100%" in capsys.readouterr().out
+
+
+# ---- budgets ----
+
+
+def test_budgets(tmp_path, zephyr, capsys) -> None:
+    full = {**SST_MODEL, "arena": "3000", "arena_need": "2701"}
+    wide = {**DIGITS_MODEL, "arena": "8192", "arena_need": "2701"}
+    options = {"sram_size": "12", "warn_percent": "90"}
+    assert run(tmp_path, wide, full, zephyr=zephyr, **options) == 0
+    said = capsys.readouterr()
+    *_, first, ram = said.out.splitlines()
+    assert " ".join(first.split()) == "sst arena 2,701 of 3,000 bytes, 90%, 299 left (given)"
+    assert " ".join(ram.split()) == (
+        "all models RAM 11,192 of 12,288 bytes, 91%, 1,096 left (arenas)"
+    )
+    assert [line.split(" uses ")[0] for line in said.err.splitlines()] == [
+        "warning: sst",
+        "warning: all models",
+    ]
+    for percent, warnings in (("91", 1), ("100", 0), ("1", 5)):
+        path = tmp_path / percent
+        assert run(path, wide, full, zephyr=zephyr, sram_size="12", warn_percent=percent) == 0
+        assert capsys.readouterr().err.count("warning: ") == warnings
 
 
 def test_without_staging_the_firmware_has_no_such_partition(tmp_path, zephyr) -> None:
@@ -179,7 +340,7 @@ def depends_on(depfile: Path) -> tuple[str, list[Path]]:
 def test_the_build_is_told_what_it_was_made_from(tmp_path, zephyr) -> None:
     """In a process of its own: what this one has imported is no matter of the generator."""
     own = tmp_path / "own #1 re$olver.cpp"
-    own.write_text(" ".join(f"r.Add{op}();" for op in DIGITS_CALLS))
+    own.write_text(" ".join(f"r.Add{op}();" for op in (*DIGITS_CALLS, "Logistic")))
     path = write_request(
         tmp_path / "out put for $",
         request(zephyr, {**DIGITS_MODEL, "resolver": str(own)}, SST_MODEL),
@@ -205,6 +366,7 @@ def test_the_build_is_told_what_it_was_made_from(tmp_path, zephyr) -> None:
         "devicetree.py",
         "contract.py",
         "model/reader.py",
+        "tflm/operators.yaml",
         *(f"templates/tmd_{name}.j2" for name in ("contract.h", "model.c", "models.c", "models.h")),
     }
     assert not any(name.startswith(("cli/", "smp/", "delta/")) for name in ours)
@@ -214,13 +376,21 @@ def test_the_build_is_told_what_it_was_made_from(tmp_path, zephyr) -> None:
 
 
 def refused(folder: Path, capsys, *models: dict[str, str], zephyr: Zephyr, **options: str) -> str:
+    """The one line on stderr, which names no option of the command line, as CMake has none."""
+    line = firmware_error(folder, capsys, *models, zephyr=zephyr, **options)
+    assert "--" not in line
+    return line
+
+
+def firmware_error(
+    folder: Path, capsys, *models: dict[str, str], zephyr: Zephyr, **options: str
+) -> str:
     """The one line on stderr. Nothing is written."""
     assert run(folder, *models, zephyr=zephyr, **options) == 1
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("error: ")
     assert said.err.count("\n") == 1
-    assert "--" not in said.err  # an option of the command line, of which CMake has none
     assert set(contents(folder)) == {"request.json"}
     return said.err.removeprefix("error: ").rstrip("\n")
 
@@ -299,7 +469,7 @@ def test_slots_in_flash_of_two_kinds(unit, zephyr) -> None:
     """The device wants each slot's units to be the contract's; of other regions it does not."""
     base = Path(tinymldelta.__file__).parents[1]
     document = request(zephyr, DIGITS_MODEL, SST_MODEL)
-    asked = firmware.parse_request(document)
+    asked = parse_request(document)
     nodes = [read_model_node(asked.edt, asked.zephyr_base, m.node) for m in asked.models]
     assert base == asked.package
     other = [replace(slot, **{unit: 2 * getattr(slot, unit)}) for slot in nodes[1].slots]
@@ -345,7 +515,7 @@ def test_a_broken_model_file(tmp_path, zephyr, capsys) -> None:
 
 def test_a_missing_file(tmp_path, zephyr, capsys) -> None:
     missing = tmp_path / "missing"
-    for said in ({"file": str(missing)}, {"resolver": str(missing)}):
+    for said in ({"file": str(missing)}, {"resolver": str(missing)}, {"labels": str(missing)}):
         line = refused(tmp_path / "out", capsys, {**DIGITS_MODEL, **said}, zephyr=zephyr)
         assert line == (
             f"tmd_add_model(digits): {missing} cannot be read: No such file or directory "
@@ -359,11 +529,37 @@ def test_an_own_resolver_that_lacks_an_operator(tmp_path, zephyr, capsys) -> Non
     own.write_text("r.AddConv2D();\nr.AddMaxPool2D();\nr.AddReshape();\n// r.AddSoftmax();\n")
     line = refused(tmp_path / "out", capsys, with_own, zephyr=zephyr)
     assert line == (
-        f"{own}: the resolver lacks what the model digits needs: AddFullyConnected, AddSoftmax "
+        f"{own}: the resolver lacks what the contract says is linked: "
+        "AddFullyConnected, AddSoftmax "
         "(add the calls, or use tmd::RegisterOperators() of the generated tmd_op_resolver.h)"
     )
     own.write_text("".join(f"r.Add{name}();\n" for name in DIGITS_CALLS))
     assert run(tmp_path / "out", with_own, zephyr=zephyr) == 0
+    capsys.readouterr()
+    extra = {**with_own, "extra_ops": "TANH"}
+    line = refused(tmp_path / "extra", capsys, extra, zephyr=zephyr)
+    assert "is linked: AddTanh (" in line
+
+
+def test_text_that_no_device_has_room_for(tmp_path, zephyr, capsys) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("l" * 200)
+    told = {**DIGITS_MODEL, "labels": str(labels)}
+    line = refused(tmp_path / "kept", capsys, told, zephyr=zephyr)
+    assert line == (
+        "digits: note and labels take 202 bytes, 192 stay with a model "
+        "(shorten them, or raise CONFIG_TMD_META_KEPT)"
+    )
+    assert run(tmp_path / "raised", told, zephyr=zephyr, meta_kept="202") == 0
+    capsys.readouterr()
+    labels.write_text("l" * 251)
+    line = refused(tmp_path / "labels", capsys, told, zephyr=zephyr, meta_kept="255")
+    assert line == "digits: its list of labels needs 251 bytes, 250 are the most (shorten it)"
+    line = refused(tmp_path / "note", capsys, {**DIGITS_MODEL, "note": "n" * 97}, zephyr=zephyr)
+    assert line == "digits: its note needs 97 bytes, 96 are the most (shorten it)"
+    labels.write_bytes(b"\xff")
+    line = refused(tmp_path / "three", capsys, told, zephyr=zephyr)
+    assert line == f"{labels}: not UTF-8 text (give names of classes, one a line)"
 
 
 @pytest.mark.parametrize("buffer", ["200", "130"])
@@ -446,7 +642,9 @@ SETTINGS = settings(
 
 @SETTINGS
 @given(
-    option=st.sampled_from(["arena", "arena_need", "version", "lowest_version", "name", "node"]),
+    option=st.sampled_from(
+        ["arena", "arena_need", "version", "lowest_version", "name", "node", "extra_ops", "note"]
+    ),
     text=TEXT | NUMBER,
 )
 def test_any_text_is_taken_or_refused_in_one_line(option, text, tmp_path, zephyr, capsys) -> None:
@@ -465,7 +663,7 @@ def test_any_text_is_taken_or_refused_in_one_line(option, text, tmp_path, zephyr
 def test_versions_by_text_and_by_number_are_the_same(version, lowest, tmp_path, zephyr) -> None:
     said = {"version": version_text(version), "lowest_version": str(lowest)}
     path = write_request(tmp_path, request(zephyr, {**DIGITS_MODEL, **said}))
-    (read,) = firmware.read_request(path).models
+    (read,) = read_request(path).models
     assert (read.version, read.lowest_version) == (version, lowest)
 
 

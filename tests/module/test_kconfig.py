@@ -46,6 +46,7 @@ ON = {**FLASH, "TINYMLDELTA": "y"}
 DEFAULTS = {
     "TMD_ACCEPT_NO_DIGEST": "n",
     "TMD_ACCEPT_UNGUARDED": "n",
+    "TMD_COMPARE_TENSOR_NAMES": "n",
     "TMD_DECODER_DEFAULT": "y",
     "TMD_DECODER_LEAN": "n",
     "TMD_DECODER_NONE": "n",
@@ -54,7 +55,11 @@ DEFAULTS = {
     "TMD_FLASH_ECC_STM32": "n",
     "TMD_FLASH_RUNS": "4",
     "TMD_FORMAT_1": "n",
-    "TMD_KERNEL_BUILD": "0",
+    "TMD_FREE_QUANTISATION": "n",
+    "TMD_META_KEPT": "192",
+    "TMD_OTHER_KERNELS_REFUSE": "y",
+    "TMD_OTHER_KERNELS_TAKE": "n",
+    "TMD_OTHER_KERNELS_WARN": "n",
     "TMD_PROGRESS_BYTES": "4096",
     "TMD_RESUME": "y",
     "TMD_SELF_TEST": "y",
@@ -64,8 +69,10 @@ DEFAULTS = {
     "TMD_SMP": "n",
     "TMD_SMP_GROUP_ID": "",
     "TMD_STAGING": "y",
+    "TMD_TFLM": "",
     "TMD_TRIAL": "y",
     "TMD_TRIAL_STARTS": "3",
+    "TMD_WARN_PERCENT": "90",
     "TMD_WRITE_BUFFER": "256",
     "TMD_WRITE_BYTES": "0",
 }
@@ -123,8 +130,9 @@ def test_every_option_has_a_prompt_and_a_help(kconfig) -> None:
         assert node.prompt, symbol.name
         assert node.help and node.help.endswith("."), symbol.name
         assert not node.prompt[0].endswith("."), symbol.name
-    (choice,) = kconfig.unique_choices
-    assert choice.nodes[0].prompt and choice.nodes[0].help
+    assert len(kconfig.unique_choices) == 2
+    for choice in kconfig.unique_choices:
+        assert choice.nodes[0].prompt and choice.nodes[0].help
 
 
 def test_everything_that_it_asks_zephyr_for_is_here(kconfig) -> None:
@@ -155,8 +163,9 @@ def used_names() -> set[str]:
 
 
 def test_what_is_used_is_defined_and_the_reverse(kconfig) -> None:
-    # The log level is the template's; the default decoder is what is left if none is chosen.
-    assert used_names() - {"TMD_LOG_LEVEL"} == set(DEFAULTS) - {"TMD_DECODER_DEFAULT"}
+    # The log level is the template's; of a choice, the default is what is left if none is chosen.
+    left = {"TMD_DECODER_DEFAULT", "TMD_OTHER_KERNELS_REFUSE"}
+    assert used_names() - {"TMD_LOG_LEVEL"} == set(DEFAULTS) - left
     assert "TMD_LOG_LEVEL" in kconfig.syms
 
 
@@ -193,6 +202,8 @@ def test_off_means_nothing_is_selected(configure) -> None:
         ({"TMD_DECODER_LEAN": "y"}, {"TMD_FORMAT_1": "n", "TMD_DECODER_DEFAULT": "n"}),
         ({"TMD_ACCEPT_NO_DIGEST": "y"}, {"TMD_ACCEPT_NO_DIGEST": "n"}),
         ({"TMD_ACCEPT_NO_DIGEST": "y", "TMD_FORMAT_1": "y"}, {"TMD_ACCEPT_NO_DIGEST": "y"}),
+        ({"TMD_OTHER_KERNELS_WARN": "y"}, {"TMD_OTHER_KERNELS_REFUSE": "n"}),
+        ({"TMD_OTHER_KERNELS_TAKE": "y"}, {"TMD_OTHER_KERNELS_REFUSE": "n"}),
         ({"TMD_SHELL": "y"}, {"TMD_SHELL": "n"}),
         ({"SHELL": "y"}, {"TMD_SHELL": "y"}),
         ({"MCUMGR": "y"}, {"TMD_SMP": "y", "TMD_SMP_GROUP_ID": "84", SELECTED[0]: "y"}),
@@ -242,9 +253,10 @@ def test_ecc(series, driver, configure) -> None:
     ("name", "low", "high"),
     [
         ("TMD_FLASH_RUNS", 1, 16),
-        ("TMD_KERNEL_BUILD", 0, 255),
+        ("TMD_META_KEPT", 64, 255),
         ("TMD_SMP_GROUP_ID", 64, 65535),
         ("TMD_TRIAL_STARTS", 0, 255),
+        ("TMD_WARN_PERCENT", 1, 100),
         ("TMD_WRITE_BUFFER", 128, 256),
     ],
 )
@@ -281,12 +293,11 @@ def compile_all(folder: Path, how: str, sources: Sequence[Path] = SOURCES) -> st
 def test_every_combination_compiles(kconfig, configure, tmp_path) -> None:
     """As Kconfig resolves it: what it makes of options that exclude each other counts."""
     jobs: dict[str, tuple[Path, str, list[Path]]] = {}
-    for buffer, decoder, *bools in itertools.product(
-        ("256", "128"), DECODERS, *[("y", "n")] * len(BOOLS)
+    for (buffer, kept), decoder, *bools in itertools.product(
+        (("256", "255"), ("128", "64")), DECODERS, *[("y", "n")] * len(BOOLS)
     ):
-        configure(
-            ON, TMD_WRITE_BUFFER=buffer, **{decoder: "y"}, **dict(zip(BOOLS, bools, strict=True))
-        )
+        sizes = {"TMD_WRITE_BUFFER": buffer, "TMD_META_KEPT": kept}
+        configure(ON, **sizes, **{decoder: "y"}, **dict(zip(BOOLS, bools, strict=True)))
         folder = tmp_path / str(len(jobs))
         folder.mkdir(exist_ok=True)
         kconfig.write_autoconf(str(folder / "autoconf.h"))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import modelkit
-from tinymldelta.contract import Limits, ModelContract
+from tinymldelta.contract import Contract, Limits
 from tinymldelta.errors import Refusal
 from tinymldelta.generate import ModelSource, model_contracts
 from tinymldelta.resolver import check_resolver, registered
@@ -65,14 +65,15 @@ def test_custom_operators(source, customs) -> None:
     assert registered(source)[1] == customs
 
 
-def contract_of(spec: modelkit.ModelSpec) -> ModelContract:
+def contract_of(spec: modelkit.ModelSpec, *extra_operators: str) -> Contract:
+    """Of a firmware with that model, and operators for models to come."""
     source = ModelSource("thermo", modelkit.build(spec), "thermo.tflite")
-    (contract,) = model_contracts([source], Limits(1 << 20, 4096, 1, {}, {})).models
-    return contract
+    limits = Limits(1 << 20, 4096, 1, {}, {"thermo": 4096}, extra_operators=extra_operators)
+    return model_contracts([source], limits)
 
 
-CALLS = ("AddConv2D", "AddReshape", "AddFullyConnected", "AddSoftmax")
-MODEL = contract_of(modelkit.default_spec())
+CALLS = ("AddConv2D", "AddReshape", "AddFullyConnected", "AddSoftmax", "AddTanh")
+CONTRACT = contract_of(modelkit.default_spec(), "TANH")
 
 
 @dataclass(frozen=True)
@@ -104,20 +105,20 @@ def test_exactly_what_is_not_called_is_missing(ways, random) -> None:
     missing = sorted(call for call in CALLS if call not in ways or not ways[call].counts)
     if missing:
         with pytest.raises(Refusal) as refusal:
-            check_resolver(source, "inference.cpp", MODEL)
+            check_resolver(source, "inference.cpp", CONTRACT)
         assert refusal.value.where == "inference.cpp"
         assert refusal.value.what == (
-            f"the resolver lacks what the model thermo needs: {', '.join(missing)}"
+            f"the resolver lacks what the contract says is linked: {', '.join(missing)}"
         )
     else:
-        check_resolver(source, "inference.cpp", MODEL)
+        check_resolver(source, "inference.cpp", CONTRACT)
 
 
 def test_all_operators_at_once() -> None:
-    check_resolver("static tflite::AllOpsResolver r;", "inference.cpp", MODEL)
-    check_resolver("if (tmd::RegisterOperators(r) != kTfLiteOk) {", "inference.cpp", MODEL)
+    check_resolver("static tflite::AllOpsResolver r;", "inference.cpp", CONTRACT)
+    check_resolver("if (tmd::RegisterOperators(r) != kTfLiteOk) {", "inference.cpp", CONTRACT)
     with pytest.raises(Refusal):
-        check_resolver("// not AllOpsResolver\n", "inference.cpp", MODEL)
+        check_resolver("// not AllOpsResolver\n", "inference.cpp", CONTRACT)
 
 
 @pytest.mark.parametrize(
@@ -128,11 +129,11 @@ def test_all_operators_at_once() -> None:
     ],
 )
 def test_a_custom_operator_of_the_model(name, call) -> None:
-    model = contract_of(modelkit.with_operator(modelkit.default_spec(), name))
-    builtins = "".join(f"r.{c}();" for c in CALLS)
+    contract = contract_of(modelkit.with_operator(modelkit.default_spec(), name))
+    builtins = "".join(f"r.{c}();" for c in CALLS[:-1])
     with pytest.raises(Refusal) as refusal:
-        check_resolver(builtins, "inference.cpp", model)
-    assert refusal.value.what.endswith(f"needs: {call}")
-    check_resolver(f'{builtins} r.AddCustom("{name}", &registration);', "inference.cpp", model)
+        check_resolver(builtins, "inference.cpp", contract)
+    assert refusal.value.what.endswith(f"is linked: {call}")
+    check_resolver(f'{builtins} r.AddCustom("{name}", &registration);', "inference.cpp", contract)
     if "..." not in call:
-        check_resolver(f"{builtins} r.{call}();", "inference.cpp", model)
+        check_resolver(f"{builtins} r.{call}();", "inference.cpp", contract)

@@ -12,8 +12,9 @@ from click.testing import CliRunner
 
 from tinymldelta import native
 from tinymldelta.cli import main
-from tinymldelta.contract import read_contract
+from tinymldelta.contractfile import read_contract
 from tinymldelta.patching import apply_patch
+from tinymldelta.wire.constants import Rule
 from westkit import ADDRESS, SLOT, MakeBuild, Run, West
 
 pytest.importorskip("west", reason="pip install -r requirements/west.txt")
@@ -47,9 +48,14 @@ def assert_refused(run: Run, *words: str) -> None:
 def test_a_patch_lands_in_the_build_folder(
     west: West, application: Path, build: Path, digits: Path
 ) -> None:
-    made = west("tmd-patch", digits / "target.tflite", cwd=application)
+    labels = application / "labels.txt"
+    labels.write_text("nought\none\n")
+    said = ("--note", "run 7", "--labels", "labels.txt")
+    made = west("tmd-patch", digits / "target.tflite", *said, cwd=application)
     assert made.returncode == 0, made.stderr
     patch = build / "tinymldelta" / "digits.tmd"
+    shown = json.loads(west("tmd-inspect", patch, "--json", cwd=application).stdout)["metadata"]
+    assert (shown["note"], shown["labels"]) == ("run 7", ["nought", "one"])
     assert "wrote build/tinymldelta/digits.tmd" in made.stdout
     contract = read_contract(build / "tinymldelta" / "contract.json")
     base = (digits / "base.tflite").read_bytes()
@@ -58,7 +64,9 @@ def test_a_patch_lands_in_the_build_folder(
 
     checked = west("tmd-check", patch, cwd=application)
     assert checked.returncode == 0, checked.stderr
-    assert checked.stdout.count("PASS") == 5
+    verdicts = [line.split()[:2] for line in checked.stdout.splitlines()[:-1]]
+    assert [rule for _, rule in verdicts] == [rule.name for rule in Rule]
+    assert {verdict for verdict, rule in verdicts if rule != "TENSOR_NAMES"} == {"PASS"}
     assert "base and body checked" in checked.stdout
 
 
@@ -115,8 +123,11 @@ def test_a_base_that_the_device_cannot_have(
 ) -> None:
     before = contents(application)
     for file, what in (
-        ("refused_input_shape.tflite", "its in and out tensors are others"),
-        ("refused_new_operator.tflite", "its operators are others"),
+        (
+            "refused_input_shape.tflite",
+            "that this firmware runs: in and out tensors 0x",
+        ),
+        ("refused_new_operator.tflite", "needs AVERAGE_POOL_2D v2, firmware has not linked it"),
         ("eval.npz", "eval.npz"),
         ("missing.tflite", "No such file"),
     ):
@@ -272,7 +283,8 @@ def test_inspect_shows_what_the_firmware_accepts_and_where(
 def foreign_patch(digits: Path, out: Path) -> Path:
     """A patch that this firmware refuses; its maker knew no contract."""
     target = digits / "refused_new_operator.tflite"
-    arguments = ["patch", str(digits / "base.tflite"), str(target), "-o", str(out)]
+    files = [str(digits / "base.tflite"), str(target), "-o", str(out)]
+    arguments = ["patch", *files, "--model", "digits"]
     assert CliRunner().invoke(main, arguments).exit_code == 0
     return out
 

@@ -24,14 +24,18 @@ def tmd(*arguments: object) -> None:
 
 
 def make_patches(out: Path, scratch: Path) -> None:
-    """update.tmd, as the suites' firmware takes it, and refused.tmd, which asks for an operator."""
+    """update.tmd, as the suites' firmware takes it, and refused.tmd, which asks for an operator.
+
+    Both say the kernels that are assumed where Zephyr links none, as in the suites.
+    """
     base = MODELS / "base.tflite"
     flash = ("--slot", 16384, "--erase", 4096, "--write", 8)
     tmd("codegen", f"digits={base}", "--out", scratch, "--model-version", "digits=1.0.0", *flash)
     contract = scratch / "contract.json"
     tmd("patch", base, MODELS / "target.tflite", "-o", out / "update.tmd",
-        "--contract", contract, "--model-version", "1.1.0")  # fmt: skip
-    tmd("patch", base, MODELS / "refused_new_operator.tflite", "-o", out / "refused.tmd")
+        "--contract", contract, "--model-version", "1.1.0", "--note", "run 7")  # fmt: skip
+    tmd("patch", base, MODELS / "refused_new_operator.tflite", "-o", out / "refused.tmd",
+        "--model", "digits")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["update.tmd", "refused.tmd"])

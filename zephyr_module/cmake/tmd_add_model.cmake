@@ -3,7 +3,8 @@
 # tmd_add_model(<target> NAME <name> MODEL <file>
 #               [ARENA <bytes>] [ARENA_NEED <bytes>]
 #               [VERSION <version>] [LOWEST_VERSION <version>]
-#               [NODE <label>] [RESOLVER <file>] [FACTORY])
+#               [NODE <label>] [RESOLVER <file>] [FACTORY]
+#               [EXTRA_OPS <operator>...] [NOTE <text>] [LABELS <file>])
 #
 # Builds a model into a firmware. From it and the devicetree, `struct tmd_zephyr_model tmd_<name>` is
 # generated (tmd_models.h), the contract that patches are judged by (tmd_contract.h, contract.json),
@@ -15,14 +16,19 @@
 #   MODEL           the .tflite that the firmware is built with
 #   ARENA           what the application reserves as tensor arena, in TMD_ARENA_<NAME>_BYTES; left
 #                   out: what the model needs
-#   ARENA_NEED      what the model needs, as measured; left out: as estimated
+#   ARENA_NEED      what the model needs, as measured; left out: as predicted, or, where that cannot
+#                   be done, an error that says how to measure
 #   VERSION         of that model, like 1.2.3; LOWEST_VERSION: lowest that an update may have
 #   NODE            label of the devicetree node "tinymldelta,model"; left out: tmd_model
 #   RESOLVER        C++ in which the application registers operators by itself, to be checked
 #   FACTORY         do not link the model in: slot 0 holds it when the device leaves the factory
+#   EXTRA_OPS       operators for models to come, as the schema spells them, like TANH; the generated
+#                   resolver registers them too, and patches for any model may need them
+#   NOTE            what the device tells of the model, such as its training run; 96 bytes
+#   LABELS          names of its classes, which the device tells, one in each line of the file
 function(tmd_add_model target)
-  set(single NAME MODEL ARENA ARENA_NEED VERSION LOWEST_VERSION NODE RESOLVER)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "FACTORY" "${single}" "")
+  set(single NAME MODEL ARENA ARENA_NEED VERSION LOWEST_VERSION NODE RESOLVER NOTE LABELS)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "FACTORY" "${single}" "EXTRA_OPS")
   if(NOT TARGET "${target}")
     message(FATAL_ERROR "tmd_add_model: there is no target '${target}': call it behind "
                         "find_package(Zephyr), with the target that uses the model: app")
@@ -46,7 +52,7 @@ function(tmd_add_model target)
   if(NOT arg_NODE)
     set(arg_NODE tmd_model)
   endif()
-  foreach(file MODEL RESOLVER)
+  foreach(file MODEL RESOLVER LABELS)
     if(arg_${file})
       get_filename_component(arg_${file} "${arg_${file}}" ABSOLUTE)
       if(NOT EXISTS "${arg_${file}}")
@@ -69,8 +75,10 @@ function(tmd_add_model target)
   endif()
   set_property(TARGET ${target} APPEND PROPERTY TMD_NAMES "${arg_NAME}")
   string(JSON count LENGTH "${models}")
+  list(JOIN arg_EXTRA_OPS " " arg_EXTRA_OPS)
   set(model "{}")
-  foreach(field NAME ARENA ARENA_NEED VERSION LOWEST_VERSION NODE RESOLVER FACTORY)
+  foreach(field NAME ARENA ARENA_NEED VERSION LOWEST_VERSION NODE RESOLVER FACTORY EXTRA_OPS NOTE
+                LABELS)
     string(TOLOWER ${field} key)
     tmd_json_set(model ${key} "${arg_${field}}")
   endforeach()
@@ -86,6 +94,7 @@ endfunction()
 function(tmd_json_set variable key text)
   string(REPLACE "\\" "\\\\" text "${text}")
   string(REPLACE "\"" "\\\"" text "${text}")
+  string(REPLACE "\n" "\\n" text "${text}")
   string(JSON object SET "${${variable}}" ${key} "\"${text}\"")
   set(${variable} "${object}" PARENT_SCOPE)
 endfunction()
@@ -107,6 +116,13 @@ function(tmd_generate_models target)
     set(decoder DEFAULT)
   endif()
 
+  # The sources of the TensorFlow Lite Micro that is linked. Of one that the application brings itself
+  # nothing is known but what CONFIG_TMD_TFLM says.
+  set(tflm_folder "")
+  if(CONFIG_TENSORFLOW_LITE_MICRO)
+    set(tflm_folder "${ZEPHYR_TFLITE_MICRO_MODULE_DIR}")
+  endif()
+
   # The build would end in a traceback.
   execute_process(
     COMMAND "${PYTHON_EXECUTABLE}" -c "import flatbuffers, jinja2, numpy, tflite"
@@ -125,8 +141,12 @@ function(tmd_generate_models target)
   tmd_json_set(request package "${package}")
   tmd_json_set(request zephyr_base "${ZEPHYR_BASE}")
   tmd_json_set(request decoder ${decoder})
-  foreach(option FORMAT_1 ACCEPT_UNGUARDED ACCEPT_NO_DIGEST STAGING KERNEL_BUILD ERASE_BYTES
-                 WRITE_BYTES WRITE_BUFFER)
+  tmd_json_set(request tflm_folder "${tflm_folder}")
+  tmd_json_set(request cmsis_nn "${CONFIG_TENSORFLOW_LITE_MICRO_CMSIS_NN_KERNELS}")
+  tmd_json_set(request sram_size "${CONFIG_SRAM_SIZE}")
+  foreach(option FORMAT_1 ACCEPT_UNGUARDED ACCEPT_NO_DIGEST OTHER_KERNELS_WARN OTHER_KERNELS_TAKE
+                 FREE_QUANTISATION COMPARE_TENSOR_NAMES TFLM META_KEPT WARN_PERCENT STAGING
+                 ERASE_BYTES WRITE_BYTES WRITE_BUFFER)
     string(TOLOWER ${option} key)
     tmd_json_set(request ${key} "${CONFIG_TMD_${option}}")
   endforeach()
@@ -141,8 +161,9 @@ function(tmd_generate_models target)
     string(JSON name GET "${models}" ${i} name)
     string(JSON file GET "${models}" ${i} file)
     string(JSON factory GET "${models}" ${i} factory)
+    string(JSON labels GET "${models}" ${i} labels)
     list(APPEND made ${name}.tflite)
-    list(APPEND inputs "${file}")
+    list(APPEND inputs "${file}" ${labels})
     if(NOT factory)
       list(APPEND made tmd_model_${name}.h tmd_model_${name}.c)
       list(APPEND sources tmd_model_${name}.c)

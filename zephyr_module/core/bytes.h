@@ -42,4 +42,10 @@ static inline uint32_t tmd_min_u32(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
+/* Up to a multiple of `unit`. */
+static inline uint32_t tmd_round_up(uint32_t bytes, uint32_t unit)
+{
+	return (bytes + unit - 1u) / unit * unit;
+}
+
 #endif /* TMD_CORE_BYTES_H */

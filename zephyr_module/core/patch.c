@@ -5,16 +5,17 @@
  */
 #include <string.h>
 
+#include <tinymldelta/digest.h>
 #include <tinymldelta/patch.h>
 
 #include "format1.h"
 #include "format2.h"
 
 #include "bytes.h"
+#include "metadata.h"
+#include "operators.h"
 
 #define FORMAT(first) ((first) & 15u)
-
-static const uint8_t tlv_sizes[TMD_TLVS_N] = TMD_TLV_SIZES;
 
 /* Where only one format is built, nothing has to be told apart. */
 static bool is_format1(const struct tmd_patch *patch)
@@ -45,24 +46,57 @@ bool tmd_gather(struct tmd_patch *patch, struct tmd_input *in, uint8_t want)
 		in->bytes--;
 	}
 	h->fill = 0;
+#if TMD_DECODER != TMD_DECODER_NONE
+	if (!is_format1(patch) && h->step != TMD_HEAD_CRC) {
+		h->crc = tmd_crc32(h->crc, patch->scratch, want);
+	}
+#endif
 	return true;
 }
 
-/* After each TLV: on to the next one, or to the end of the head. */
+/* After each TLV: on to the next one, or to the end of the metadata. */
 static TMD_NOINLINE int next_tlv(struct tmd_patch *patch)
 {
 	struct tmd_head *h = &patch->head;
 
 	if (h->left == 0u) {
-		h->complete = 1;
+		if (is_format1(patch)) {
+			h->complete = 1;
+		} else {
+			h->step = TMD_HEAD_CRC;
+		}
 		return TMD_OK;
 	}
 	h->step = TMD_HEAD_TLV_HEAD;
 	return h->left == 1u ? TMD_ERR_METADATA : TMD_OK;
 }
 
+#if TMD_DECODER != TMD_DECODER_NONE
+
+/* Metadata of format 2 stay with the model, as they are; not those of vendors, which nobody reads. */
+static void keep(struct tmd_patch *patch, const uint8_t *bytes, uint8_t n)
+{
+	struct tmd_patch_info *info = &patch->info;
+
+	if (!is_format1(patch) && patch->head.tag < TMD_TLV_VENDOR_FIRST) {
+		memcpy(&info->kept[info->kept_bytes], bytes, n);
+		info->kept_bytes = (uint8_t)(info->kept_bytes + n);
+	}
+}
+
+/* Rotated: behind the CRC-32 itself, that of the whole patch, its name, would be the same for any head. */
+static int check_crc(struct tmd_patch *patch)
+{
+	const uint32_t crc = patch->head.crc;
+
+	patch->head.complete = 1;
+	return tmd_get_u32(patch->scratch) == (crc << 1 | crc >> 31) ? TMD_OK : TMD_ERR_METADATA;
+}
+
+#endif
+
 /* Tag and length are in scratch. */
-static int read_tlv_head(struct tmd_patch *patch)
+static int read_tlv_head(struct tmd_patch *patch, const struct tmd_contract *contract)
 {
 	struct tmd_head *h = &patch->head;
 	const uint8_t tag = patch->scratch[0];
@@ -76,52 +110,78 @@ static int read_tlv_head(struct tmd_patch *patch)
 	h->tag = tag;
 	h->value_left = bytes;
 	h->step = TMD_HEAD_TLV_VALUE;
-	if (tag < TMD_TLV_VENDOR_FIRST) {
-		const unsigned int rule = tag - 1u;
-
-		if (rule >= TMD_TLVS_N || bytes != tlv_sizes[rule] ||
-		    (patch->info.present & (1u << rule)) != 0u) {
-			return TMD_ERR_METADATA;
-		}
-		patch->info.present = (uint8_t)(patch->info.present | (1u << rule));
+	if (tag >= TMD_TLV_VENDOR_FIRST) {
+		return TMD_OK;
 	}
+	if (!tmd_tlv_is_known(patch->info.format, tag, bytes) || tmd_has_tlv(&patch->info, tag)) {
+		return TMD_ERR_METADATA;
+	}
+	patch->info.present |= 1u << (tag - 1u);
+#if TMD_DECODER != TMD_DECODER_NONE
+	if (!is_format1(patch) && patch->info.kept_bytes + 2u + bytes >
+					  tmd_min_u32(contract->meta_kept, TMD_META_KEPT)) {
+		return TMD_ERR_METADATA;
+	}
+	keep(patch, patch->scratch, 2);
+#else
+	(void)contract;
+#endif
 	return TMD_OK;
 }
 
-/* The value of a TLV is in scratch; of a vendor's, which nobody reads, a piece of it. */
-static void read_tlv_value(struct tmd_patch *patch)
+/* A piece of a TLV's value is in scratch: all of it if it is a number. */
+static int read_tlv_value(struct tmd_patch *patch, uint8_t bytes)
 {
-	const struct tmd_head *h = &patch->head;
+	struct tmd_patch_info *info = &patch->info;
+	struct tmd_head *h = &patch->head;
 
-	if (h->tag < TMD_TLV_VENDOR_FIRST) {
-		patch->info.value[h->tag - 1u] = h->value_left == 4u ? tmd_get_u32(patch->scratch)
-								     : tmd_get_u16(patch->scratch);
+	h->value_left = (uint8_t)(h->value_left - bytes);
+	if (h->tag <= TMD_VALUES_N) {
+		info->value[h->tag - 1u] = bytes == 4u ? tmd_get_u32(patch->scratch)
+						       : tmd_get_u16(patch->scratch);
 	}
+#if TMD_DECODER != TMD_DECODER_NONE
+	keep(patch, patch->scratch, bytes);
+	if (h->tag == TMD_TLV_OPERATORS && h->value_left == 0u) {
+		uint32_t n;
+		const uint8_t *list = tmd_tlv_find(info->kept, info->kept_bytes, h->tag, &n);
+
+		if (!tmd_operators_are_valid(list, n)) {
+			return TMD_ERR_METADATA;
+		}
+	}
+#endif
+	return h->value_left == 0u ? next_tlv(patch) : TMD_OK;
 }
 
 /* Read the TLVs as far as the input reaches. The head is complete when they are. */
-static int read_tlvs(struct tmd_patch *patch, struct tmd_input *in)
+static int read_tlvs(struct tmd_patch *patch, const struct tmd_contract *contract,
+		     struct tmd_input *in)
 {
 	struct tmd_head *h = &patch->head;
 	int err = h->step == TMD_HEAD_TLVS ? next_tlv(patch) : TMD_OK;
 
 	while (err == TMD_OK && h->complete == 0u) {
-		const uint8_t want =
-			h->step == TMD_HEAD_TLV_HEAD
-				? 2u
-				: (uint8_t)tmd_min_u32(h->value_left, sizeof(patch->scratch));
+		uint8_t want = 2;
 
+		if (h->step == TMD_HEAD_TLV_VALUE) {
+			want = (uint8_t)tmd_min_u32(h->value_left, sizeof(patch->scratch));
+#if TMD_DECODER != TMD_DECODER_NONE
+		} else if (h->step == TMD_HEAD_CRC) {
+			want = TMD_F2_CRC_SIZE;
+#endif
+		}
 		if (!tmd_gather(patch, in, want)) {
 			break;
 		}
 		if (h->step == TMD_HEAD_TLV_HEAD) {
-			err = read_tlv_head(patch);
-			continue;
-		}
-		read_tlv_value(patch);
-		h->value_left = (uint8_t)(h->value_left - want);
-		if (h->value_left == 0u) {
-			err = next_tlv(patch);
+			err = read_tlv_head(patch, contract);
+#if TMD_DECODER != TMD_DECODER_NONE
+		} else if (h->step == TMD_HEAD_CRC) {
+			err = check_crc(patch);
+#endif
+		} else {
+			err = read_tlv_value(patch, want);
 		}
 	}
 	return err;
@@ -158,7 +218,7 @@ int tmd_patch_head(struct tmd_patch *patch, const struct tmd_contract *contract,
 					: tmd_f2_head(patch, contract, &in);
 	}
 	if (err == TMD_OK && patch->head.step != TMD_HEAD_LAYOUT) {
-		err = read_tlvs(patch, &in);
+		err = read_tlvs(patch, contract, &in);
 	}
 	if (err == TMD_OK && patch->head.complete != 0u && !is_format1(patch)) {
 		tmd_f2_begin(patch);

@@ -8,6 +8,7 @@
 
 #include <tinymldelta/smp.h>
 
+#include "../core/bytes.h"
 #include "../store/records.h"
 
 void tmd_smp_init(struct tmd_smp *smp, const struct tmd_smp_port *port, struct tmd_update *update)
@@ -209,6 +210,19 @@ static void tell_status(const struct tmd_smp *smp, const struct tmd_store *store
 	}
 }
 
+static int tell_metadata(const struct tmd_store *store, const struct tmd_smp_request *request,
+			 struct tmd_smp_reply *reply)
+{
+	const int bytes =
+		tmd_store_metadata_block(store, request->meta, TMD_STORE_METADATA_MAX);
+
+	if (bytes < 0) {
+		return bytes;
+	}
+	reply->meta_bytes = (uint8_t)tmd_min_u32((uint32_t)bytes, TMD_STORE_METADATA_MAX);
+	return TMD_OK;
+}
+
 static int confirm(struct tmd_store *store)
 {
 #if TMD_TRIAL
@@ -264,6 +278,8 @@ static int run(struct tmd_smp *smp, struct tmd_store *store, uint16_t model,
 		return confirm(store);
 	case TMD_SMP_REVERT:
 		return revert(store);
+	case TMD_SMP_METADATA:
+		return tell_metadata(store, request, reply);
 	default:
 		return erase(smp, store, model);
 	}
@@ -285,6 +301,8 @@ static int check(const struct tmd_smp *smp, const struct tmd_smp_request *reques
 		break;
 	case TMD_SMP_FINISH:
 		break;
+	case TMD_SMP_METADATA:
+		return request->meta != NULL ? TMD_OK : TMD_ERR_ARGUMENT;
 	default:
 		return request->command <= TMD_SMP_ERASE ? TMD_OK : TMD_ERR_ARGUMENT;
 	}

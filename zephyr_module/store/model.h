@@ -29,6 +29,11 @@ int tmd_store_admits(const struct tmd_store *store, const struct tmd_patch_info 
 /* The active slot's model in a record is there to stay: let its version floor count. */
 void tmd_store_raise_floor(uint8_t *record);
 
+#if TMD_DECODER != TMD_DECODER_NONE
+/* Where metadata stand in a slot: behind the target, at the next write unit. */
+uint32_t tmd_metadata_offset(const struct tmd_store *store, uint32_t target_bytes);
+#endif
+
 /* Fill a record's entry for a slot with what a patch said of the target that it now holds. */
 void tmd_entry_fill(uint8_t *entry, const struct tmd_patch_info *info, const uint8_t sha256[32]);
 

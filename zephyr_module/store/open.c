@@ -214,6 +214,92 @@ int tmd_store_forget(struct tmd_store *store)
 	return tmd_records_append(store);
 }
 
+/* Where TLVs are: in a slot, or in the firmware. */
+struct metadata {
+	const struct tmd_region *slot; /* NULL: at `tlvs` */
+	const uint8_t *tlvs;
+	uint32_t at; /* in the slot */
+	uint32_t bytes;
+};
+
+static struct metadata metadata_of(const struct tmd_store *store)
+{
+	const struct tmd_contract *contract = store->config->contract;
+	const struct tmd_model_contract *own = &contract->models[store->config->model];
+	const struct tmd_active *active = &store->active;
+	struct metadata m = {NULL, own->meta, 0, own->meta_bytes};
+
+	if (active->slot < TMD_ACTIVE_COMPILED_IN) {
+		const uint8_t *entry =
+			&store->record[TMD_RECORD_SLOT0 + active->slot * TMD_ENTRY_SIZE];
+
+		if (entry[TMD_ENTRY_META_BYTES] != 0u) {
+			m.slot = &store->config->slot[active->slot];
+			m.at = tmd_round_up(active->bytes, contract->write_bytes);
+			m.bytes = entry[TMD_ENTRY_META_BYTES];
+		} else if (memcmp(active->sha256, own->model_sha256, sizeof(active->sha256)) != 0) {
+			m.bytes = 0; /* by a patch that said nothing, or from an earlier firmware */
+		}
+	}
+	return m;
+}
+
+static int read_metadata(const struct metadata *m, uint32_t at, void *buf, uint32_t bytes)
+{
+	if (bytes == 0u) {
+		return TMD_OK;
+	}
+	if (m->slot != NULL) {
+		return tmd_region_read(m->slot, m->at + at, buf, bytes);
+	}
+	memcpy(buf, &m->tlvs[at], bytes);
+	return TMD_OK;
+}
+
+int tmd_store_metadata(const struct tmd_store *store, uint8_t tag, void *buf, uint32_t size)
+{
+	struct metadata m;
+
+	if (store->active.slot == TMD_SLOT_NONE) {
+		return TMD_ERR_NO_MODEL;
+	}
+	m = metadata_of(store);
+	/* One TLV after the other, since nothing here has room for all of them. */
+	for (uint32_t at = 0; m.bytes - at >= 2u;) {
+		uint8_t head[2];
+		int err = read_metadata(&m, at, head, sizeof(head));
+
+		at += 2u;
+		if (err == TMD_OK && head[1] > m.bytes - at) {
+			err = TMD_ERR_METADATA;
+		}
+		if (err == TMD_OK && head[0] == tag) {
+			err = read_metadata(&m, at, buf, tmd_min_u32(head[1], size));
+			return err == TMD_OK ? head[1] : err;
+		}
+		if (err != TMD_OK) {
+			return err;
+		}
+		at += head[1];
+	}
+	return 0;
+}
+
+int tmd_store_metadata_block(const struct tmd_store *store, void *buf, uint32_t size)
+{
+	struct metadata m;
+	int err = TMD_OK;
+
+	if (store->active.slot == TMD_SLOT_NONE) {
+		return TMD_ERR_NO_MODEL;
+	}
+	m = metadata_of(store);
+	if (m.bytes != 0u) {
+		err = read_metadata(&m, 0, buf, tmd_min_u32(m.bytes, size));
+	}
+	return err == TMD_OK ? (int)m.bytes : err;
+}
+
 void tmd_store_get_info(const struct tmd_store *store, struct tmd_store_info *info)
 {
 	const uint8_t *record = store->record;

@@ -19,8 +19,11 @@
 /* Bytes of a slot's digest that a record holds. */
 #define TMD_ENTRY_DIGEST (TMD_ENTRY_ARENA - TMD_ENTRY_SHA256)
 
-/* Where a slot's metadata begins: a number for each TLV, in the order of tags. */
+/* Where a slot's metadata begins: a number for each of the first TLVs, in the order of tags. */
 #define TMD_ENTRY_VALUES TMD_ENTRY_ARENA
+
+/* Of what the slot holds behind the target, if there is anything, instead of OPSET_HASH. */
+#define TMD_ENTRY_META_CRC TMD_ENTRY_OPSET
 
 /* Is the region well-formed, with at least two erase units, each of which takes a record? */
 bool tmd_records_fit(const struct tmd_region *region);

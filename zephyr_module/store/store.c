@@ -7,6 +7,7 @@
 
 #include <tinymldelta/guard.h>
 
+#include "../core/metadata.h"
 #include "model.h"
 #include "records.h"
 #include "region.h"
@@ -108,13 +109,13 @@ static bool activate(struct tmd_store *store, uint8_t slot, uint32_t bytes,
 }
 
 #define VALUE(tag) ((tag) - 1u)
-_Static_assert(TMD_ENTRY_PRESENT == TMD_ENTRY_VALUES + 4u * TMD_TLVS_N &&
-		       TMD_ENTRY_MODEL_BYTES == TMD_ENTRY_VALUES + 4u * VALUE(TMD_TLV_SELF_TEST),
-	       "an entry has a place for each TLV, in the order of tags");
+_Static_assert(TMD_ENTRY_MODEL_BYTES == TMD_ENTRY_VALUES + 4u * VALUE(TMD_TLV_SELF_TEST) &&
+		       VALUE(TMD_TLV_SELF_TEST) + 1u == TMD_RECORD_NUMBERS_N,
+	       "an entry has a place for each of the first TLVs, in the order of tags");
 
 void tmd_entry_fill(uint8_t *entry, const struct tmd_patch_info *info, const uint8_t sha256[32])
 {
-	for (uint32_t i = 0; i < TMD_TLVS_N; i++) {
+	for (uint32_t i = 0; i < TMD_RECORD_NUMBERS_N; i++) {
 		tmd_put_u32(&entry[TMD_ENTRY_VALUES + 4u * i], info->value[i]);
 	}
 	if ((info->present & (1u << VALUE(TMD_TLV_SELF_TEST))) == 0u) {
@@ -122,9 +123,64 @@ void tmd_entry_fill(uint8_t *entry, const struct tmd_patch_info *info, const uin
 	}
 	tmd_put_u32(&entry[TMD_ENTRY_BYTES], info->target_bytes);
 	memcpy(&entry[TMD_ENTRY_SHA256], sha256, TMD_ENTRY_DIGEST);
-	entry[TMD_ENTRY_PRESENT] = info->present;
+	entry[TMD_ENTRY_PRESENT] = (uint8_t)info->present;
 	entry[TMD_ENTRY_STATE] = TMD_SLOT_IS_COMPLETE;
 	entry[TMD_ENTRY_STARTS] = 0;
+	entry[TMD_ENTRY_META_BYTES] = 0;
+#if TMD_DECODER != TMD_DECODER_NONE
+	entry[TMD_ENTRY_PRESENT] &= (1u << TMD_RECORD_NUMBERS_N) - 1u;
+	entry[TMD_ENTRY_META_BYTES] = info->kept_bytes;
+	if (info->kept_bytes != 0u) {
+		tmd_put_u32(&entry[TMD_ENTRY_META_CRC],
+			    tmd_crc32(0, info->kept, info->kept_bytes));
+	}
+#endif
+}
+
+#if TMD_DECODER != TMD_DECODER_NONE
+
+uint32_t tmd_metadata_offset(const struct tmd_store *store, uint32_t target_bytes)
+{
+	return tmd_round_up(target_bytes, store->config->contract->write_bytes);
+}
+
+/* The metadata that a slot holds behind its target, as the patch had them. False if they have decayed. */
+static bool read_metadata(const struct tmd_store *store, uint8_t slot, const uint8_t *entry,
+			  struct tmd_patch_info *info)
+{
+	const uint8_t bytes = entry[TMD_ENTRY_META_BYTES];
+
+	info->format = TMD_FORMAT_2;
+	info->kept_bytes = bytes;
+	return tmd_region_read(&store->config->slot[slot],
+			       tmd_metadata_offset(store, info->target_bytes), info->kept,
+			       bytes) == TMD_OK &&
+	       tmd_crc32(0, info->kept, bytes) == tmd_get_u32(&entry[TMD_ENTRY_META_CRC]) &&
+	       tmd_kept_load(info);
+}
+
+#endif
+
+/* What the patch said of a slot's model. False if nobody knows any more. */
+static bool recall(const struct tmd_store *store, uint8_t slot, const uint8_t *entry,
+		   struct tmd_patch_info *info)
+{
+	info->target_bytes = tmd_get_u32(&entry[TMD_ENTRY_BYTES]);
+#if TMD_DECODER != TMD_DECODER_NONE
+	info->format = TMD_FORMAT_1;
+	info->kept_bytes = 0;
+	if (entry[TMD_ENTRY_META_BYTES] != 0u) {
+		return read_metadata(store, slot, entry, info);
+	}
+#else
+	(void)store;
+	(void)slot;
+#endif
+	for (uint32_t i = 0; i < TMD_RECORD_NUMBERS_N; i++) {
+		info->value[i] = tmd_get_u32(&entry[TMD_ENTRY_VALUES + 4u * i]);
+	}
+	info->present = entry[TMD_ENTRY_PRESENT];
+	return true;
 }
 
 int tmd_store_admits(const struct tmd_store *store, const struct tmd_patch_info *info)
@@ -160,11 +216,15 @@ static bool activate_slot(struct tmd_store *store, uint8_t slot)
 	    tmd_get_u32(&entry[TMD_ENTRY_MODEL_BYTES]) > tmd_get_u32(&entry[TMD_ENTRY_BYTES])) {
 		return false;
 	}
-	for (uint32_t i = 0; i < TMD_TLVS_N; i++) {
-		info.value[i] = tmd_get_u32(&entry[TMD_ENTRY_VALUES + 4u * i]);
+#if TMD_KEPT_N < 255
+	if (entry[TMD_ENTRY_META_BYTES] > TMD_KEPT_N) {
+		return false; /* of a firmware that keeps more */
 	}
-	info.present = entry[TMD_ENTRY_PRESENT];
-	info.target_bytes = tmd_get_u32(&entry[TMD_ENTRY_BYTES]);
+#endif
+	if (!recall(store, slot, entry, &info)) {
+		entry[TMD_ENTRY_STATE] = TMD_SLOT_IS_NONE;
+		return false;
+	}
 	if (tmd_guard_check(store->config->contract, store->config->model, &info) != TMD_OK ||
 	    tmd_store_admits(store, &info) != TMD_OK) {
 		return false;
@@ -192,6 +252,7 @@ static bool activate_base(struct tmd_store *store)
 	}
 	if (!compiled_in) {
 		const struct tmd_patch_info info = {
+			.format = TMD_FORMAT_1, /* by its hashes: nothing stands behind it */
 			.target_bytes = model->model_bytes,
 			.value = {model->arena_bytes, store->config->contract->tflm_abi,
 				  model->opset_hash, model->io_hash, model->version, 0, 0},

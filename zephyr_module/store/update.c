@@ -9,6 +9,7 @@
 #include "../core/bytes.h"
 #include "model.h"
 #include "records.h"
+#include "region.h"
 #include "writer.h"
 
 enum step {
@@ -216,6 +217,22 @@ int tmd_update_write(struct tmd_update *u, const void *data, size_t bytes)
 	return err;
 }
 
+/* What counts is what flash holds, not what was sent to it. */
+static int read_back(struct tmd_update *u)
+{
+	const struct tmd_patch_info *info = &u->patch.info;
+
+#if TMD_DECODER != TMD_DECODER_NONE
+	/* Units that an earlier try has written may hold other metadata of the same target. */
+	if (!tmd_region_equals(u->region, tmd_metadata_offset(u->store, info->target_bytes),
+			       info->kept, info->kept_bytes)) {
+		return TMD_ERR_TARGET;
+	}
+#endif
+	return tmd_slot_fingerprint(u->store, u->slot, info->target_bytes, info->digest_kind,
+				    &u->print);
+}
+
 /* All of the patch is there: end the decoding and check what came out of it. */
 static int end_pass(struct tmd_update *u, struct tmd_active *target)
 {
@@ -223,12 +240,15 @@ static int end_pass(struct tmd_update *u, struct tmd_active *target)
 	const struct tmd_patch_info *info = &u->patch.info;
 	int err = tmd_patch_end(&u->patch, &io);
 
+#if TMD_DECODER != TMD_DECODER_NONE
+	if (err == TMD_OK) {
+		err = tmd_writer_metadata(u);
+	}
+#endif
 	if (err == TMD_OK && u->pass != (uint8_t)TMD_PASS_CHECK) {
 		err = tmd_writer_flush(u);
 		if (err == TMD_OK) {
-			/* What counts is what flash holds, not what was sent to it. */
-			err = tmd_slot_fingerprint(u->store, u->slot, info->target_bytes,
-						    info->digest_kind, &u->print);
+			err = read_back(u);
 		}
 	}
 	if (err != TMD_OK) {

@@ -290,20 +290,19 @@ static int write_piece(struct tmd_update *u, const uint8_t *data, uint32_t bytes
 
 static void check_piece(struct tmd_update *u, const uint8_t *data, uint32_t bytes)
 {
-	tmd_fingerprint_update(&u->print, data, bytes);
 #if TMD_RESUME
 	if (u->unit < TMD_PAGES_MAX && !tmd_region_equals(u->region, u->position, data, bytes)) {
 		set_bit(u->changed, u->unit);
 	}
+#else
+	(void)data;
 #endif
 	u->position += bytes;
 }
 
 /* Cuts what comes at the bounds of erase units and of the buffer. */
-int tmd_writer_emit(void *ctx, const uint8_t *buf, uint32_t bytes)
+static int put(struct tmd_update *u, const uint8_t *buf, uint32_t bytes)
 {
-	struct tmd_update *u = ctx;
-
 	while (bytes > 0u) {
 		uint32_t n;
 		int err = TMD_OK;
@@ -329,3 +328,30 @@ int tmd_writer_emit(void *ctx, const uint8_t *buf, uint32_t bytes)
 	}
 	return TMD_OK;
 }
+
+int tmd_writer_emit(void *ctx, const uint8_t *buf, uint32_t bytes)
+{
+	struct tmd_update *u = ctx;
+
+	if (u->pass == (uint8_t)TMD_PASS_CHECK) {
+		tmd_fingerprint_update(&u->print, buf, bytes);
+	}
+	return put(u, buf, bytes);
+}
+
+#if TMD_DECODER != TMD_DECODER_NONE
+
+int tmd_writer_metadata(struct tmd_update *u)
+{
+	const struct tmd_patch_info *info = &u->patch.info;
+	const int err = tmd_writer_flush(u);
+
+	if (err != TMD_OK || info->kept_bytes == 0u) {
+		return err;
+	}
+	/* In a write unit of their own, since each is programmed once. */
+	u->position = tmd_metadata_offset(u->store, u->position);
+	return put(u, info->kept, info->kept_bytes);
+}
+
+#endif

@@ -25,6 +25,11 @@ int tmd_writer_emit(void *ctx, const uint8_t *buf, uint32_t bytes);
 /* Program what is gathered. */
 int tmd_writer_flush(struct tmd_update *u);
 
+#if TMD_DECODER != TMD_DECODER_NONE
+/* The target has come to its end: what the patch says of it goes behind it. */
+int tmd_writer_metadata(struct tmd_update *u);
+#endif
+
 #if TMD_RESUME
 /* The head was taken: does the slot hold a part of this target? */
 void tmd_writer_recall(struct tmd_update *u);

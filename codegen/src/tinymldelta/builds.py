@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from tinymldelta.contract import Contract, read_contract
+from tinymldelta.container.guardrails import evaluate, first_refusal
+from tinymldelta.contract import Contract
+from tinymldelta.contractfile import read_contract
 from tinymldelta.errors import Refusal
-from tinymldelta.facts import io_hash, opset_hash
+from tinymldelta.explain import explain
 from tinymldelta.firmware import MODELS_VERSION
 from tinymldelta.generate import read_facts
+from tinymldelta.jsonread import Reader, parse_json
+from tinymldelta.said import Said, fact_metadata, head_of
+from tinymldelta.wire.constants import FORMAT_2, Rule
 
 FOLDER = "tinymldelta"
 _U32_MAX = 0xFFFFFFFF
@@ -94,24 +97,21 @@ class Build:
 def _check_runs_on(contract: Contract, index: int, base: bytes, path: Path) -> None:
     """Could the device be running this model, some updates past the one in the build folder?
 
-    Its arena is not asked: whether a lower need was measured and given by hand cannot be seen here.
+    By the firmware's own rules, but for its arena, because whether a lower need was measured and
+    given by hand cannot be seen here, and its kernels, because the model came with no patch.
     """
-    model, facts = contract.models[index], read_facts(base, str(path))
-    differs = None
+    model = contract.models[index]
+    fix = "give the model that is on the device"
+    where = f"no model {model.name} that this firmware runs"
     if len(base) > model.slot_bytes:
-        differs = f"it is {len(base)} bytes, and a slot holds {model.slot_bytes}"
-    elif io_hash(facts) != model.io_hash:
-        differs = "its in and out tensors are others"
-    elif opset_hash(facts) != model.opset_hash:
-        differs = "its operators are others"
-    elif facts.schema_version != contract.tflm_abi & 0xFF:
-        differs = f"its schema version is {facts.schema_version}"
-    if differs is not None:
-        raise Refusal(
-            str(path),
-            f"no model {model.name} that this firmware runs: {differs}",
-            "give the model that is on the device",
-        )
+        found = f"it is {len(base)} bytes, and a slot holds {model.slot_bytes}"
+        raise Refusal(str(path), f"{where}: {found}", fix)
+    facts = read_facts(base, str(path), model.arena_bytes)
+    metadata = fact_metadata(facts, Said(model.name), contract.kernels, FORMAT_2, names=True)
+    refused = first_refusal(evaluate(metadata, head_of(base), contract.accepts(index)))
+    if refused is not None and refused.rule is not Rule.SLOT:
+        words = explain(refused, FORMAT_2, metadata, contract.accepts(index))
+        raise Refusal(str(path), f"{where}: {words}", fix)
 
 
 def _read(path: Path, fix: str) -> bytes:
@@ -163,93 +163,46 @@ def _default_domain(folder: Path) -> Path:
         ) from error
 
 
-class _Object:
-    """A JSON object of models.json; every fault names the place in the document."""
-
-    def __init__(self, where: Path, value: Any, place: str = "") -> None:
-        self._where, self._value, self._place = where, value, place
-        if not isinstance(value, dict):
-            raise self.fault("is no object")
-
-    def fault(self, what: str, key: str = "") -> Refusal:
-        place = ".".join(part for part in (self._place, key) if part) or "the document"
-        return Refusal(str(self._where), f"{place} {what}", _BUILD_AGAIN)
-
-    def _get(self, key: str, kind: type, name: str) -> Any:
-        value = self._value.get(key)
-        if type(value) is not kind:  # a bool is an int to isinstance
-            raise self.fault(f"is not {name}", key)
-        return value
-
-    def text(self, key: str) -> str:
-        value: str = self._get(key, str, "a text")
-        return value
-
-    def boolean(self, key: str) -> bool:
-        value: bool = self._get(key, bool, "true or false")
-        return value
-
-    def number(self, key: str, low: int = 0) -> int:
-        value: int = self._get(key, int, "a whole number")
-        if not low <= value <= _U32_MAX:
-            raise self.fault(f"is not from {low} to {_U32_MAX}", key)
-        return value
-
-    def objects(self, key: str) -> list[_Object]:
-        values: list[Any] = self._get(key, list, "a list")
-        place = f"{self._place}.{key}".lstrip(".")
-        return [_Object(self._where, v, f"{place}[{i}]") for i, v in enumerate(values)]
-
-    def object(self, key: str) -> _Object:
-        return _Object(self._where, self._value.get(key), f"{self._place}.{key}".lstrip("."))
-
-    def is_null(self, key: str) -> bool:
-        return key in self._value and self._value[key] is None
-
-
-def _read_region(o: _Object) -> Region:
+def _read_region(r: Reader) -> Region:
     return Region(
-        label=o.text("label"),
-        address=None if o.is_null("address") else o.number("address"),
-        offset=o.number("offset"),
-        bytes=o.number("bytes", low=1),
+        label=r.get("label").text(),
+        address=None if r.get("address").is_null() else r.get("address").integer(0, _U32_MAX),
+        offset=r.get("offset").integer(0, _U32_MAX),
+        bytes=r.get("bytes").integer(1, _U32_MAX),
     )
 
 
-def _read_model(o: _Object, ours: Path) -> BuiltModel:
-    base = o.text("base")
+def _read_model(r: Reader, ours: Path) -> BuiltModel:
+    base = r.get("base").text()
     if base in ("", ".", "..") or Path(base).name != base:
-        raise o.fault("is no name of a file beside models.json", "base")
-    slots = tuple(_read_region(slot) for slot in o.objects("slots"))
+        raise r.get("base").fault("is no name of a file beside models.json")
+    slots = tuple(_read_region(slot) for slot in r.get("slots").items())
     if len(slots) != 2:
-        raise o.fault("are not two", "slots")
+        raise r.get("slots").fault("are not two")
     return BuiltModel(
-        name=o.text("name"),
+        name=r.get("name").text(),
         base=ours / base,
-        compiled_in=o.boolean("compiled_in"),
-        node=o.text("node"),
+        compiled_in=r.get("compiled_in").boolean(),
+        node=r.get("node").text(),
         slots=slots,
-        records=_read_region(o.object("records")),
-        staging=None if o.is_null("staging") else _read_region(o.object("staging")),
+        records=_read_region(r.get("records")),
+        staging=None if r.get("staging").is_null() else _read_region(r.get("staging")),
     )
 
 
 def _read_models(ours: Path, contract: Contract) -> tuple[BuiltModel, ...]:
     """The models of models.json in the contract's order. Both files are of one build."""
     path = ours / "models.json"
-    try:
-        document = json.loads(_read(path, _BUILD_AGAIN))
-    except (ValueError, RecursionError) as error:
-        raise Refusal(str(path), f"not JSON: {error}", _BUILD_AGAIN) from error
-    root = _Object(path, document)
-    version = root.number("version")
+    document = parse_json(_read(path, _BUILD_AGAIN), str(path), _BUILD_AGAIN)
+    root = Reader(str(path), document, _BUILD_AGAIN)
+    version = root.get("version").integer(0, _U32_MAX)
     if version != MODELS_VERSION:
         raise Refusal(
             str(path),
             f"it is of version {version}, this tool knows {MODELS_VERSION}",
             "use the tool of the same release as the firmware",
         )
-    models = [_read_model(o, ours) for o in root.objects("models")]
+    models = [_read_model(r, ours) for r in root.get("models").items()]
     by_name = {model.name: model for model in models}
     if len(by_name) != len(models) or set(by_name) != {m.name for m in contract.models}:
         raise Refusal(str(path), "its models are not those of contract.json", _BUILD_AGAIN)

@@ -6,22 +6,38 @@ patch metadata comes from the same facts, so that firmware and patches agree by 
 
 from __future__ import annotations
 
-import json
 import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from tinymldelta.arena import ArenaNeed
-from tinymldelta.container.accepts import Accepts
+from tinymldelta.container.accepts import Accepts, OperatorRange
+from tinymldelta.container.metadata import write_metadata
+from tinymldelta.container.operators import is_custom
+from tinymldelta.container.patch import Metadata
 from tinymldelta.errors import Refusal
-from tinymldelta.facts import Facts, OperatorFact, TensorFact, io_hash, opset_hash
+from tinymldelta.facts import (
+    Facts,
+    OperatorFact,
+    TensorFact,
+    io_hash,
+    opset_hash,
+    quantisation_hash,
+    tensor_names_hash,
+    tensors_hash,
+)
+from tinymldelta.model import operator_code
+from tinymldelta.tflm import DEFAULT_KERNELS, KernelBuild, supported, type_names
 from tinymldelta.wire import constants as wire
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}\Z")
 _U32_MAX = 0xFFFFFFFF
+_ALL_TYPES = 0xFF
+
+# Bytes of metadata that stay with a model: config.h's default, and its limits.
+META_KEPT = 192
+META_KEPT_MIN, META_KEPT_MAX = 64, 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +46,8 @@ class ModelContract:
 
     arena_bytes: the tensor arena that the application reserves; arena_need: what the model that the
     firmware was built with needs of it; version: of that model, 0 if it has none; lowest_version:
-    lowest one that an update may have.
+    lowest one that an update may have. opset_hash and io_hash are for format 1, the other hashes
+    for format 2. note, labels: what is said of the model that the firmware was built with.
     """
 
     name: str
@@ -46,6 +63,16 @@ class ModelContract:
     operators: tuple[OperatorFact, ...]
     inputs: tuple[TensorFact, ...]
     outputs: tuple[TensorFact, ...]
+    tensors: int
+    quantisation: int
+    tensor_names: int
+    note: str = ""
+    labels: tuple[str, ...] = ()
+
+    @property
+    def said(self) -> Metadata:
+        """What a device tells of the model, as a patch would carry it."""
+        return words_of(self.name, self.note, self.labels)
 
     @property
     def id(self) -> int:
@@ -54,27 +81,43 @@ class ModelContract:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkedOperator:
+    """An operator that the firmware has: versions lowest to highest, bits of element types.
+
+    id: how a patch of format 2 names it (`container.operators`).
+    """
+
+    id: int
+    name: str
+    lowest: int
+    highest: int
+    types: int
+
+    @property
+    def custom(self) -> bool:
+        return is_custom(self.id)
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
     """What one firmware accepts.
 
-    accept: ACCEPT_* bits; formats: patch formats that are taken; decoder: how much of format 2;
-    tflm_abi: kernel build * 256 + schema version; erase_bytes: largest erase unit of the slots;
-    write_bytes: write unit.
+    accept: ACCEPT_* and COMPARE_* bits; formats: patch formats that are taken; decoder: how much of
+    format 2; kernels: the build of TFLM's kernels; tflm_abi: the same for format 1; operators: what
+    is linked, by id; meta_kept: bytes of metadata that stay with a model; erase_bytes: largest
+    erase unit of the slots; write_bytes: write unit.
     """
 
     accept: int
     formats: tuple[int, ...]
     decoder: wire.Decoder
+    kernels: KernelBuild
     tflm_abi: int
+    operators: tuple[LinkedOperator, ...]
+    meta_kept: int
     erase_bytes: int
     write_bytes: int
     models: tuple[ModelContract, ...]
-
-    @property
-    def operators(self) -> tuple[OperatorFact, ...]:
-        """Every operator that the firmware links, each once, in a fixed order."""
-        union = {op for model in self.models for op in model.operators}
-        return tuple(sorted(union, key=lambda op: (op.code, op.name, op.version)))
 
     def model_index(self, name: str | None) -> int:
         """Index of the model of that name; with None, of the only one. Refuses otherwise."""
@@ -108,6 +151,16 @@ class Contract:
             slot_bytes=model.slot_bytes,
             lowest_version=model.lowest_version,
             self_test=True,
+            name=model.name,
+            kernels=self.kernels.identity,
+            operators={
+                op.id: OperatorRange(op.lowest, op.highest, op.types) for op in self.operators
+            },
+            tensors=model.tensors,
+            quantisation=model.quantisation,
+            tensor_names=model.tensor_names,
+            write_bytes=self.write_bytes,
+            meta_kept=self.meta_kept,
         )
 
 
@@ -122,12 +175,16 @@ class OptionNames:
     lowest_version: str = "--lowest-version"
     erase: str = "--erase"
     write: str = "--write"
+    extra_operators: str = "--extra-op"
+    labels: str = "--labels"
+    meta_kept: str = "--meta-kept"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a firmware sets aside, in bytes, and takes. Per model by name; those left out have an
-    arena as they need it, slots of slot_bytes, and versions of 0.
+    arena as they need it, slots of slot_bytes, versions of 0, and nothing is said of them.
+    extra_operators: names of the schema, of operators that no model needs yet.
     """
 
     slot_bytes: int
@@ -135,13 +192,17 @@ class Limits:
     write_bytes: int
     arena_bytes: Mapping[str, int]
     arena_need: Mapping[str, int]
-    kernel_build: int = 0
+    kernels: KernelBuild = DEFAULT_KERNELS
+    extra_operators: tuple[str, ...] = ()
+    meta_kept: int = META_KEPT
     accept: int = 0
     formats: tuple[int, ...] = (wire.FORMAT_1, wire.FORMAT_2)
     decoder: wire.Decoder = wire.Decoder.DEFAULT
     version: Mapping[str, int] = field(default_factory=dict)
     lowest_version: Mapping[str, int] = field(default_factory=dict)
     slots: Mapping[str, int] = field(default_factory=dict)
+    note: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     names: OptionNames = OptionNames()
 
     def slot_of(self, name: str) -> int:
@@ -149,9 +210,40 @@ class Limits:
         return self.slots.get(name, self.slot_bytes)
 
 
-def tflm_abi(kernel_build: int, schema_version: int) -> int:
-    """The number of SPEC.md: kernel build in the high byte, schema version in the low one."""
-    return kernel_build << 8 | schema_version
+def tflm_abi(kernels: KernelBuild, schema_version: int) -> int:
+    """TFLM_ABI of SPEC.md: the low byte of the kernels' identity, and the schema version."""
+    return (kernels.identity & 0xFF) << 8 | schema_version
+
+
+def parse_labels(text: bytes, where: str) -> tuple[str, ...]:
+    """The names of classes in a file, one in each line. Refuses one that is no text."""
+    try:
+        return tuple(text.decode("utf-8").splitlines())
+    except UnicodeDecodeError as error:
+        raise Refusal(where, "not UTF-8 text", "give names of classes, one a line") from error
+
+
+def label_bytes(labels: Sequence[str]) -> bytes | None:
+    """LABELS of SPEC.md, or None if there are none. Refuses a label with a line feed."""
+    for label in labels:
+        if not label or "\n" in label:
+            raise Refusal("labels", f"{label!r} is no label", "give each class a name of one line")
+    return "\n".join(labels).encode() or None
+
+
+def words_of(name: str, note: str, labels: Sequence[str]) -> Metadata:
+    """NOTE and LABELS for the model of that name. Refuses what is too long for its TLV."""
+    words = Metadata(note=note.encode() or None, labels=label_bytes(labels))
+    for what, value, tag in (
+        ("note", words.note, wire.Tlv.NOTE),
+        ("list of labels", words.labels, wire.Tlv.LABELS),
+    ):
+        most = wire.TLVS[tag].most
+        if value is not None and len(value) > most:
+            raise Refusal(
+                name, f"its {what} needs {len(value)} bytes, {most} are the most", "shorten it"
+            )
+    return words
 
 
 def _model_contract(name: str, facts: Facts, limits: Limits) -> ModelContract:
@@ -197,7 +289,59 @@ def _model_contract(name: str, facts: Facts, limits: Limits) -> ModelContract:
         operators=facts.operators,
         inputs=facts.inputs,
         outputs=facts.outputs,
+        tensors=tensors_hash(facts),
+        quantisation=quantisation_hash(facts),
+        tensor_names=tensor_names_hash(facts),
+        note=limits.note.get(name, ""),
+        labels=limits.labels.get(name, ()),
     )
+
+
+def _linked(operators: Sequence[OperatorFact], limits: Limits) -> tuple[LinkedOperator, ...]:
+    """What the resolver registers: what the models need, and what is linked for models to come."""
+    table = supported(limits.kernels.revision, limits.kernels.kernels)
+    linked: dict[int, LinkedOperator] = {}
+    for op in operators:
+        if op.custom:
+            # Its kernel is the firmware's own: nobody here knows what else that takes.
+            linked[op.id] = LinkedOperator(op.id, op.name, 1, op.version, _ALL_TYPES)
+            continue
+        has = table.get(op.name)
+        if has is None:
+            raise Refusal(
+                op.name,
+                f"{limits.kernels.text} has no kernel for it",
+                "use another operator in the model",
+            )
+        if not has.lowest <= op.version <= has.highest or op.types & ~has.types:
+            raise Refusal(
+                f"{op.name} v{op.version} for {type_names(op.types)}",
+                f"{limits.kernels.text} has v{has.lowest} to v{has.highest} for "
+                f"{type_names(has.types)}",
+                "convert the model for this version of TensorFlow Lite Micro, or use another one",
+            )
+        linked[op.id] = LinkedOperator(op.id, op.name, has.lowest, has.highest, has.types)
+    for name in limits.extra_operators:
+        code, has = operator_code(name), table.get(name)
+        if code is None or has is None:
+            raise Refusal(
+                f"{limits.names.extra_operators} {name}",
+                f"{limits.kernels.text} has no operator of that name",
+                "spell it as the schema does, like CONV_2D",
+            )
+        linked[code] = LinkedOperator(code, name, has.lowest, has.highest, has.types)
+    return tuple(linked[i] for i in sorted(linked))
+
+
+def _check_said(model: ModelContract, limits: Limits) -> None:
+    """A device that has to tell something has to have room for it."""
+    bytes_ = len(write_metadata(model.said, wire.FORMAT_2))
+    if bytes_ > limits.meta_kept:
+        raise Refusal(
+            model.name,
+            f"note and labels take {bytes_} bytes, {limits.meta_kept} stay with a model",
+            f"shorten them, or raise {limits.names.meta_kept}",
+        )
 
 
 def build_contract(models: Sequence[tuple[str, Facts]], limits: Limits) -> Contract:
@@ -218,17 +362,24 @@ def build_contract(models: Sequence[tuple[str, Facts]], limits: Limits) -> Contr
         (limits.names.version, limits.version),
         (limits.names.lowest_version, limits.lowest_version),
         (limits.names.slot, limits.slots),
+        ("note", limits.note),
+        (limits.names.labels, limits.labels),
     ):
         for name in of_model:
             if name not in names:
                 raise Refusal(option, f"no model is named {name!r}", f"there is {', '.join(names)}")
     _check_geometry(limits)
     contracts = tuple(_model_contract(name, facts, limits) for name, facts in models)
+    for model in contracts:
+        _check_said(model, limits)
     return Contract(
         accept=limits.accept,
         formats=limits.formats,
         decoder=limits.decoder,
-        tflm_abi=tflm_abi(limits.kernel_build, models[0][1].schema_version),
+        kernels=limits.kernels,
+        tflm_abi=tflm_abi(limits.kernels, models[0][1].schema_version),
+        operators=_linked([op for _, facts in models for op in facts.operators], limits),
+        meta_kept=limits.meta_kept,
         erase_bytes=limits.erase_bytes,
         write_bytes=limits.write_bytes,
         models=contracts,
@@ -236,6 +387,12 @@ def build_contract(models: Sequence[tuple[str, Facts]], limits: Limits) -> Contr
 
 
 def _check_geometry(limits: Limits) -> None:
+    if not META_KEPT_MIN <= limits.meta_kept <= META_KEPT_MAX:
+        raise Refusal(
+            limits.names.meta_kept,
+            f"{limits.meta_kept} bytes of metadata cannot be kept",
+            f"give {META_KEPT_MIN} to {META_KEPT_MAX}",
+        )
     write, erase = limits.write_bytes, limits.erase_bytes
     if not 1 <= write <= wire.WRITE_UNIT_MAX or wire.WRITE_UNIT_MAX % write:
         raise Refusal(
@@ -256,201 +413,3 @@ def _check_geometry(limits: Limits) -> None:
                 f"a slot of {slot} bytes is no multiple of the write unit",
                 f"give a multiple of {write}, at most {wire.MODEL_MAX}",
             )
-
-
-# ---- contract.json ----
-
-
-def _hex32(value: int) -> str:
-    return f"{value:#010x}"
-
-
-def _tensor_json(tensor: TensorFact) -> dict[str, Any]:
-    return {
-        "name": tensor.name,
-        "type": tensor.type,
-        "type_code": tensor.type_code,
-        "shape": list(tensor.shape),
-        "scale": list(tensor.scale),
-        "zero_point": list(tensor.zero_point),
-        "axis": tensor.axis,
-    }
-
-
-def _operator_json(op: OperatorFact) -> dict[str, Any]:
-    return {"name": op.name, "code": op.code, "custom": op.custom, "version": op.version}
-
-
-def contract_json(contract: Contract) -> str:
-    """The contract as `contract.json`. The same contract always gives the same bytes."""
-    document = {
-        "wire_version": wire.WIRE_VERSION,
-        "accept": contract.accept,
-        "formats": list(contract.formats),
-        "decoder": contract.decoder.name.lower(),
-        "tflm_abi": contract.tflm_abi,
-        "erase_bytes": contract.erase_bytes,
-        "write_bytes": contract.write_bytes,
-        "models": [
-            {
-                "name": m.name,
-                "arena_bytes": m.arena_bytes,
-                "arena_need": {"bytes": m.arena_need.bytes, "origin": m.arena_need.origin},
-                "slot_bytes": m.slot_bytes,
-                "version": m.version,
-                "lowest_version": m.lowest_version,
-                "model_bytes": m.model_bytes,
-                "model_sha256": m.model_sha256.hex(),
-                "opset_hash": _hex32(m.opset_hash),
-                "io_hash": _hex32(m.io_hash),
-                "operators": [_operator_json(op) for op in m.operators],
-                "inputs": [_tensor_json(t) for t in m.inputs],
-                "outputs": [_tensor_json(t) for t in m.outputs],
-            }
-            for m in contract.models
-        ],
-    }
-    return json.dumps(document, indent=2) + "\n"
-
-
-class _Reader:
-    """Takes checked values out of parsed JSON; every fault names the place in the document."""
-
-    def __init__(self, where: str, value: Any, path: str = "") -> None:
-        self._where, self._value, self._path = where, value, path
-
-    def fault(self, what: str) -> Refusal:
-        return Refusal(
-            self._where,
-            f"{self._path or 'the document'} {what}",
-            "make it again with `tmd codegen`",
-        )
-
-    def get(self, key: str) -> _Reader:
-        if not isinstance(self._value, dict) or key not in self._value:
-            raise self.fault(f"lacks {key!r}")
-        return _Reader(self._where, self._value[key], f"{self._path}.{key}".lstrip("."))
-
-    def items(self) -> list[_Reader]:
-        if not isinstance(self._value, list):
-            raise self.fault("is not a list")
-        return [_Reader(self._where, v, f"{self._path}[{i}]") for i, v in enumerate(self._value)]
-
-    def integer(self, low: int, high: int) -> int:
-        if type(self._value) is not int or not low <= self._value <= high:
-            raise self.fault(f"is not a whole number from {low} to {high}")
-        return self._value
-
-    def number(self) -> float:
-        if type(self._value) not in (int, float):
-            raise self.fault("is not a number")
-        return float(self._value)
-
-    def text(self) -> str:
-        if not isinstance(self._value, str):
-            raise self.fault("is not a text")
-        return self._value
-
-    def boolean(self) -> bool:
-        if type(self._value) is not bool:
-            raise self.fault("is neither true nor false")
-        return self._value
-
-    def hex32(self) -> int:
-        if not re.fullmatch(r"0x[0-9a-f]{8}", self.text()):
-            raise self.fault("is not a number like 0x0123abcd")
-        return int(self.text(), 16)
-
-    def digest(self) -> bytes:
-        if not re.fullmatch(r"[0-9a-f]{64}", self.text()):
-            raise self.fault("is not a SHA-256 in hexadecimal")
-        return bytes.fromhex(self.text())
-
-
-def _read_tensor(r: _Reader) -> TensorFact:
-    return TensorFact(
-        name=r.get("name").text(),
-        type=r.get("type").text(),
-        type_code=r.get("type_code").integer(0, 255),
-        shape=tuple(d.integer(0, 2**31 - 1) for d in r.get("shape").items()),
-        scale=tuple(s.number() for s in r.get("scale").items()),
-        zero_point=tuple(z.integer(-(2**63), 2**63 - 1) for z in r.get("zero_point").items()),
-        axis=r.get("axis").integer(0, 255),
-    )
-
-
-def _read_operator(r: _Reader) -> OperatorFact:
-    return OperatorFact(
-        code=r.get("code").integer(0, 2**31 - 1),
-        name=r.get("name").text(),
-        custom=r.get("custom").boolean(),
-        version=r.get("version").integer(0, 2**31 - 1),
-    )
-
-
-def _read_model(r: _Reader) -> ModelContract:
-    need = r.get("arena_need")
-    slot_bytes = r.get("slot_bytes").integer(1, wire.MODEL_MAX)
-    return ModelContract(
-        name=r.get("name").text(),
-        arena_bytes=r.get("arena_bytes").integer(0, _U32_MAX),
-        arena_need=ArenaNeed(need.get("bytes").integer(0, _U32_MAX), need.get("origin").text()),
-        slot_bytes=slot_bytes,
-        version=r.get("version").integer(0, _U32_MAX),
-        lowest_version=r.get("lowest_version").integer(0, _U32_MAX),
-        model_bytes=r.get("model_bytes").integer(1, slot_bytes),
-        model_sha256=r.get("model_sha256").digest(),
-        opset_hash=r.get("opset_hash").hex32(),
-        io_hash=r.get("io_hash").hex32(),
-        operators=tuple(_read_operator(op) for op in r.get("operators").items()),
-        inputs=tuple(_read_tensor(t) for t in r.get("inputs").items()),
-        outputs=tuple(_read_tensor(t) for t in r.get("outputs").items()),
-    )
-
-
-def _read_decoder(r: _Reader) -> wire.Decoder:
-    names = [d.name.lower() for d in wire.Decoder]
-    if r.text() not in names:
-        raise r.fault(f"is none of {', '.join(names)}")
-    return wire.Decoder[r.text().upper()]
-
-
-def parse_contract(text: str, where: str) -> Contract:
-    """Read `contract.json`'s text. Any fault is a Refusal that names `where` and the place."""
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise Refusal(where, f"not JSON: {error}", "give the contract.json of codegen") from error
-    r = _Reader(where, document)
-    version = r.get("wire_version").integer(0, 0xFFFF)
-    if version != wire.WIRE_VERSION:
-        raise Refusal(
-            where,
-            f"it is of wire version {version}, this tool knows {wire.WIRE_VERSION}",
-            "use the tool of the same release as the firmware",
-        )
-    models = tuple(_read_model(m) for m in r.get("models").items())
-    if not models:
-        raise r.fault("has no models")
-    write_bytes = r.get("write_bytes").integer(1, wire.WRITE_UNIT_MAX)
-    return Contract(
-        accept=r.get("accept").integer(0, 0xFFFF),
-        formats=tuple(f.integer(1, 15) for f in r.get("formats").items()),
-        decoder=_read_decoder(r.get("decoder")),
-        tflm_abi=r.get("tflm_abi").integer(0, 0xFFFF),
-        erase_bytes=r.get("erase_bytes").integer(write_bytes, wire.MODEL_MAX),
-        write_bytes=write_bytes,
-        models=models,
-    )
-
-
-def read_contract(path: Path) -> Contract:
-    """Read a `contract.json`. Refuses a file that is missing, unreadable or faulty."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise Refusal(
-            str(path), f"cannot be read: {reason}", "give the contract.json of codegen"
-        ) from error
-    return parse_contract(text, str(path))

@@ -10,19 +10,23 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tinymldelta.contract import Contract, Limits, OptionNames, build_contract
+from tinymldelta.budget import Budget, budget_warnings, budgets
+from tinymldelta.contract import Contract, Limits, OptionNames, build_contract, parse_labels
 from tinymldelta.devicetree import ModelNode, Region, read_model_node
 from tinymldelta.errors import Refusal
-from tinymldelta.generate import ModelSource, read_facts, render_files
+from tinymldelta.facts import Facts, facts_of
+from tinymldelta.generate import ModelSource, render_files
+from tinymldelta.model import read_model
 from tinymldelta.output import environment, write_atomically, write_if_changed
+from tinymldelta.request import ModelRequest, Request, read_request
 from tinymldelta.resolver import check_resolver
-from tinymldelta.versions import parse_version
-from tinymldelta.wire import constants as wire
+from tinymldelta.tflm import DEFAULT_KERNELS, KernelBuild, parse_kernels
+from tinymldelta.tflm.sources import detect_revision, source_files
 
 MODELS_VERSION = 1  # of models.json
 
@@ -34,40 +38,10 @@ _NAMES = OptionNames(
     lowest_version="LOWEST_VERSION",
     erase="CONFIG_TMD_ERASE_BYTES",
     write="CONFIG_TMD_WRITE_BYTES",
+    extra_operators="EXTRA_OPS",
+    labels="LABELS",
+    meta_kept="CONFIG_TMD_META_KEPT",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ModelRequest:
-    """One tmd_add_model(). Sizes in bytes; None: not given."""
-
-    name: str
-    file: Path
-    node: str
-    compiled_in: bool
-    arena: int | None
-    arena_need: int | None
-    version: int
-    lowest_version: int
-    resolver: Path | None
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a firmware build asks for. erase_bytes, write_bytes: 0 takes the devicetree's."""
-
-    models: tuple[ModelRequest, ...]
-    package: Path  # the folder that this very module has to come from
-    edt: Path
-    zephyr_base: Path
-    formats: tuple[int, ...]
-    decoder: wire.Decoder
-    kernel_build: int
-    accept: int
-    erase_bytes: int
-    write_bytes: int
-    write_buffer: int
-    staging: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,75 +57,6 @@ class ModelView:
     node: str
     compiled_in: bool
     partitions: tuple[PartitionView, ...]
-
-
-# ---- the request ----
-
-
-def _whole(name: str, option: str, text: str) -> int:
-    try:
-        value = int(text, 0)
-    except ValueError:
-        value = -1
-    if value < 0:
-        raise Refusal(f"tmd_add_model({name})", f"{option} {text} is no size", "give whole bytes")
-    return value
-
-
-def _version(name: str, option: str, text: str) -> int:
-    try:
-        return parse_version(text)
-    except ValueError as error:
-        raise Refusal(f"tmd_add_model({name})", f"{option}: {error}") from error
-
-
-def _model_request(m: Mapping[str, str]) -> ModelRequest:
-    name = m["name"]
-    if name == "contract":
-        raise Refusal(
-            "tmd_add_model(contract)", "tmd_contract is the firmware's contract", "use another NAME"
-        )
-    return ModelRequest(
-        name=name,
-        file=Path(m["file"]),
-        node=m["node"],
-        compiled_in=m["factory"] != "ON",
-        arena=_whole(name, "ARENA", m["arena"]) if m["arena"] else None,
-        arena_need=_whole(name, "ARENA_NEED", m["arena_need"]) if m["arena_need"] else None,
-        version=_version(name, "VERSION", m["version"] or "0"),
-        lowest_version=_version(name, "LOWEST_VERSION", m["lowest_version"] or "0"),
-        resolver=Path(m["resolver"]) if m["resolver"] else None,
-    )
-
-
-def read_request(path: Path) -> Request:
-    """The request that CMake wrote. Every value in it is a text, as CMake has them."""
-    return parse_request(json.loads(path.read_text(encoding="utf-8")))
-
-
-def parse_request(document: Mapping[str, Any]) -> Request:
-    """The same, of its document."""
-    accept = (wire.ACCEPT_UNGUARDED if document["accept_unguarded"] == "y" else 0) | (
-        wire.ACCEPT_NO_DIGEST if document["accept_no_digest"] == "y" else 0
-    )
-    decoder = wire.Decoder[document["decoder"]]
-    formats = ((wire.FORMAT_1,) if document["format_1"] == "y" else ()) + (
-        (wire.FORMAT_2,) if decoder is not wire.Decoder.NONE else ()
-    )
-    return Request(
-        models=tuple(_model_request(m) for m in document["models"]),
-        package=Path(document["package"]),
-        edt=Path(document["edt"]),
-        zephyr_base=Path(document["zephyr_base"]),
-        formats=formats,
-        decoder=decoder,
-        kernel_build=int(document["kernel_build"]),
-        accept=accept,
-        erase_bytes=int(document["erase_bytes"]),
-        write_bytes=int(document["write_bytes"]),
-        write_buffer=int(document["write_buffer"]),
-        staging=document["staging"] == "y",
-    )
 
 
 # ---- from devicetree to limits ----
@@ -185,6 +90,26 @@ def _check_places(write_buffer: int, staging: Region | None) -> None:
             f"does not divide the erase unit of {unit} bytes of the staging region {staging.label}",
             "use 128 or 256",
         )
+
+
+def kernels_of(request: Request) -> KernelBuild:
+    """TensorFlow Lite Micro as it is said to be, or recognised; else what Zephyr has nowadays."""
+    kernels = "cmsis_nn" if request.cmsis_nn else DEFAULT_KERNELS.kernels
+    if request.tflm:
+        said = request.tflm if "/" in request.tflm else f"{request.tflm}/{kernels}"
+        try:
+            return parse_kernels(said)
+        except Refusal as refusal:
+            raise Refusal(f"CONFIG_TMD_TFLM={request.tflm}", refusal.what, refusal.fix) from refusal
+    if request.tflm_folder is None:
+        return DEFAULT_KERNELS
+    return KernelBuild(detect_revision(request.tflm_folder), kernels)
+
+
+def _kernels_origin(request: Request) -> str:
+    if request.tflm:
+        return "as CONFIG_TMD_TFLM says"
+    return "found" if request.tflm_folder else "assumed: Zephyr links none"
 
 
 def limits_of(request: Request, nodes: Sequence[ModelNode]) -> Limits:
@@ -230,12 +155,20 @@ def limits_of(request: Request, nodes: Sequence[ModelNode]) -> Limits:
         write_bytes=write,
         arena_bytes={m.name: m.arena for m in models if m.arena is not None},
         arena_need={m.name: m.arena_need for m in models if m.arena_need is not None},
-        kernel_build=request.kernel_build,
+        kernels=kernels_of(request),
+        extra_operators=tuple(dict.fromkeys(op for m in models for op in m.extra_operators)),
+        meta_kept=request.meta_kept,
         accept=request.accept,
         formats=request.formats,
         decoder=request.decoder,
         version={m.name: m.version for m in models},
         lowest_version={m.name: m.lowest_version for m in models},
+        note={m.name: m.note for m in models},
+        labels={
+            m.name: parse_labels(_read(m.labels, f"tmd_add_model({m.name})"), str(m.labels))
+            for m in models
+            if m.labels is not None
+        },
         names=_NAMES,
     )
 
@@ -341,8 +274,8 @@ def _depfile(stamp: Path, sources: Sequence[Path]) -> str:
     files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     resolved = {Path(file).resolve() for file in files if file}
     loaded = sorted(file for file in resolved if file.is_relative_to(package))
-    templates = sorted((package / "templates").glob("tmd_*.j2"))
-    paths = [_in_make(p) for p in (*sources, *loaded, *templates)]
+    data = sorted([*(package / "templates").glob("tmd_*.j2"), *package.rglob("*.yaml")])
+    paths = [_in_make(p) for p in (*sources, *loaded, *data)]
     return f"{_in_make(stamp)}: " + " \\\n  ".join(paths) + "\n"
 
 
@@ -355,6 +288,19 @@ def _read(path: Path, where: str) -> bytes:
         ) from error
 
 
+def _facts(source: ModelSource, limits: Limits) -> Facts:
+    """The facts of a model. If its arena cannot be predicted, CMake has to say how large it is."""
+    model, need = read_model(source.data, source.where), limits.arena_need.get(source.name)
+    try:
+        return facts_of(model, need, limits.kernels)
+    except Refusal as refusal:
+        raise Refusal(
+            f"tmd_add_model({source.name})",
+            f"its arena cannot be predicted: {refusal.where}: {refusal.what}",
+            f"find it with `tmd arena {source.where} --measure`, and give it as ARENA_NEED",
+        ) from refusal
+
+
 def generate_firmware(request: Request, out: Path) -> Contract:
     """Write all that a firmware is built with to `out`, where it changed. Refuses before that."""
     _check_package(request.package)
@@ -365,14 +311,11 @@ def generate_firmware(request: Request, out: Path) -> Contract:
     nodes = [read_model_node(request.edt, request.zephyr_base, m.node) for m in models]
     _check_apart(models, nodes)
     limits = limits_of(request, nodes)
-    contract = build_contract(
-        [(s.name, read_facts(s.data, s.where, limits.arena_need.get(s.name))) for s in sources],
-        limits,
-    )
-    for m, described in zip(models, contract.models, strict=True):
+    contract = build_contract([(s.name, _facts(s, limits)) for s in sources], limits)
+    for m in models:
         if m.resolver is not None:
             text = _read(m.resolver, f"tmd_add_model({m.name})").decode("utf-8", "replace")
-            check_resolver(text, str(m.resolver), described)
+            check_resolver(text, str(m.resolver), contract)
     arrays = [s for s, m in zip(sources, models, strict=True) if m.compiled_in]
     files: dict[str, str | bytes] = dict(render_files(contract, arrays))
     views = [_model_view(m, n, request.staging) for m, n in zip(models, nodes, strict=True)]
@@ -388,12 +331,29 @@ def generate_firmware(request: Request, out: Path) -> Contract:
     return contract
 
 
-def _budget(contract: Contract) -> str:
-    return "\n".join(
-        f"TinyMLDelta: {m.name} takes {m.model_bytes:,} of {m.slot_bytes:,} bytes of a slot, and "
-        f"{m.arena_need.bytes:,} of {m.arena_bytes:,} of the arena ({m.arena_need.origin})"
-        for m in contract.models
+def _table(rows: Sequence[Budget]) -> list[str]:
+    """A line for each budget, in columns."""
+    cells = [
+        (r.model, r.what, f"{r.used:,}", f"{r.room:,}", f"{r.share:.0%}", f"{r.left:,}")
+        for r in rows
+    ]
+    model, what, used, room, share, left = (
+        max(map(len, column)) for column in zip(*cells, strict=True)
     )
+    return [
+        f"  {c[0]:{model}}  {c[1]:{what}}  {c[2]:>{used}} of {c[3]:>{room}} bytes, "
+        f"{c[4]:>{share}}, {c[5]:>{left}} left" + (f" ({r.note})" if r.note else "")
+        for c, r in zip(cells, rows, strict=True)
+    ]
+
+
+def _report(request: Request, contract: Contract) -> None:
+    """What the models take: for people, since a build prints what its steps say."""
+    rows = budgets(contract, request.ram_bytes)
+    print(f"TinyMLDelta: {contract.kernels.text} ({_kernels_origin(request)})")
+    print("\n".join(_table(rows)))
+    for warning in budget_warnings(rows, request.warn_percent):
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -406,11 +366,14 @@ def main(arguments: Sequence[str]) -> int:
     except Refusal as refusal:
         print(f"error: {refusal}", file=sys.stderr)
         return 1
-    sources = [m.file for m in request.models]
-    sources += [m.resolver for m in request.models if m.resolver is not None]
-    write_if_changed(path.with_name("codegen.d"), _depfile(stamp, [path, request.edt, *sources]))
+    sources = [path, request.edt]
+    for m in request.models:
+        sources += [file for file in (m.file, m.resolver, m.labels) if file is not None]
+    if request.tflm_folder is not None and not request.tflm:
+        sources += source_files(request.tflm_folder)
+    write_if_changed(path.with_name("codegen.d"), _depfile(stamp, sources))
     write_atomically(stamp, b"")
-    print(_budget(contract))
+    _report(request, contract)
     return 0
 
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinymldelta import views
-from tinymldelta.contract import Contract, Limits, build_contract, contract_json
+from tinymldelta.contract import Contract, Limits, build_contract
+from tinymldelta.contractfile import contract_json
 from tinymldelta.errors import Refusal
 from tinymldelta.facts import Facts, facts_of
 from tinymldelta.model import read_model
 from tinymldelta.output import environment, write_if_changed
+from tinymldelta.tflm import DEFAULT_KERNELS, KernelBuild
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +25,14 @@ class ModelSource:
     where: str
 
 
-def read_facts(data: bytes, where: str, arena_need: int | None = None) -> Facts:
-    """The facts of a model's bytes, with the arena as estimated or as given (bytes)."""
-    return facts_of(read_model(data, where), arena_need)
+def read_facts(
+    data: bytes,
+    where: str,
+    arena_need: int | None = None,
+    kernels: KernelBuild = DEFAULT_KERNELS,
+) -> Facts:
+    """The facts of a model's bytes. arena_need: bytes if measured; else predicted for `kernels`."""
+    return facts_of(read_model(data, where), arena_need, kernels)
 
 
 def model_contracts(models: Sequence[ModelSource], limits: Limits) -> Contract:
@@ -33,7 +40,13 @@ def model_contracts(models: Sequence[ModelSource], limits: Limits) -> Contract:
     if not models:
         raise Refusal("codegen", "no model was given", "name at least one .tflite")
     return build_contract(
-        [(m.name, read_facts(m.data, m.where, limits.arena_need.get(m.name))) for m in models],
+        [
+            (
+                m.name,
+                read_facts(m.data, m.where, limits.arena_need.get(m.name), limits.kernels),
+            )
+            for m in models
+        ],
         limits,
     )
 

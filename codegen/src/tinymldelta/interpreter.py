@@ -19,6 +19,11 @@ import numpy as np
 
 from tinymldelta.model import read_model
 
+# Names of interpreters.
+LITERT: Final = "LiteRT"
+TENSORFLOW: Final = "TensorFlow"
+TFLM: Final = "TensorFlow Lite Micro"
+
 # Beyond what any kernel needs for its state: a PC's structs are larger than a device's.
 _TFLM_ARENA_BYTES: Final = 4 << 20
 
@@ -193,9 +198,9 @@ def _clause(error: Exception) -> str:
 
 
 _KNOWN: tuple[tuple[str, str, str, Callable[[Any, bytes], _Backend]], ...] = (
-    ("LiteRT", "ai_edge_litert.interpreter", "", _TfLite),
-    ("TensorFlow", "tensorflow", "lite", _TfLite),
-    ("TensorFlow Lite Micro", "tflite_micro", "runtime", _Tflm),
+    (LITERT, "ai_edge_litert.interpreter", "", _TfLite),
+    (TENSORFLOW, "tensorflow", "lite", _TfLite),
+    (TFLM, "tflite_micro", "runtime", _Tflm),
 )
 
 
@@ -206,13 +211,13 @@ def _load(
     return backend(getattr(module, part) if part else module, model)
 
 
-def find_interpreter() -> Interpreter | None:
-    """The first interpreter that is installed, or None.
+def find_interpreter(first: str = "") -> Interpreter | None:
+    """The interpreter named `first` if it is installed, else the first that is, or None.
 
     It is imported when it loads its first model: TensorFlow takes seconds and prints lines, and
     most devices that are simulated never have a model to be tested.
     """
-    for name, module_name, part, backend in _KNOWN:
+    for name, module_name, part, backend in sorted(_KNOWN, key=lambda known: known[0] != first):
         with contextlib.suppress(ModuleNotFoundError):  # of a part whose package is not there
             if importlib.util.find_spec(module_name) is not None:
                 return Interpreter(name, partial(_load, module_name, part, backend))

@@ -12,16 +12,19 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from tinymldelta.container.metadata import write_metadata
 from tinymldelta.contract import Contract
 from tinymldelta.delta.hints import Hint
 from tinymldelta.errors import Refusal
 from tinymldelta.wire.constants import (
     ENTRY,
+    FORMAT_2,
     RECORD,
     WIRE_VERSION,
     Rule,
     SmpCommand,
     Status,
+    Tlv,
     Verdict,
 )
 
@@ -34,7 +37,9 @@ except ImportError as error:  # a source tree without the compiled part
     ) from error
 
 COMPILED_IN: int = lib.TMD_SLOT_COMPILED_IN
-CUT_ANYWHERE: Final = 0xFFFFFFFF  # TMD_SIM_ANY; the binding has no macros
+# The binding has no macros.
+CUT_ANYWHERE: Final = 0xFFFFFFFF  # TMD_SIM_ANY
+_METADATA_MAX: Final = 255  # TMD_STORE_METADATA_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,22 +259,44 @@ class NativeContract:
             c_model.version = model.version
             c_model.lowest_version = model.lowest_version
             c_model.model_bytes = model.model_bytes
+            c_model.tensors = model.tensors
+            c_model.quantisation = model.quantisation
+            c_model.tensor_names = model.tensor_names
             ffi.memmove(c_model.model_sha256, model.model_sha256, 32)
+            said = write_metadata(model.said, FORMAT_2)
+            c_model.meta = self._bytes(said)
+            c_model.meta_bytes = len(said)
         self._keep.append(models)
+        operators = ffi.new("struct tmd_operator[]", max(len(contract.operators), 1))
+        for c_operator, op in zip(operators, contract.operators, strict=False):
+            c_operator.id = op.id
+            c_operator.lowest, c_operator.highest = op.lowest, op.highest
+            c_operator.types = op.types
+        self._keep.append(operators)
         self.pointer = ffi.new("struct tmd_contract *")
         self.pointer.wire_version = WIRE_VERSION
         self.pointer.accept = contract.accept
         self.pointer.formats = sum(1 << f for f in contract.formats)
         self.pointer.decoder = contract.decoder
+        self.pointer.kernels = contract.kernels.identity
         self.pointer.tflm_abi = contract.tflm_abi
+        self.pointer.meta_kept = contract.meta_kept
+        self.pointer.operators = operators
+        self.pointer.operators_n = len(contract.operators)
         self.pointer.erase_bytes = contract.erase_bytes
         self.pointer.write_bytes = contract.write_bytes
         self.pointer.models_n = len(contract.models)
         self.pointer.models = models
 
+    def _bytes(self, data: bytes) -> Any:
+        """A copy that lives as long as the contract."""
+        copy = ffi.new("uint8_t[]", data or bytes(1))
+        self._keep.append(copy)
+        return copy
+
 
 def check_rules(contract: Contract, index: int, patch: bytes) -> tuple[Status, list[RuleResult]]:
-    """Read a patch's head with the C core and evaluate every guardrail for model `index`.
+    """Read a patch's head with the C core and evaluate its format's guardrails for model `index`.
 
     The status is that of the head; with one other than OK there are no rules to show.
     """
@@ -285,6 +312,8 @@ def check_rules(contract: Contract, index: int, patch: bytes) -> tuple[Status, l
     info = ffi.addressof(state, "info")
     results = []
     for rule in Rule:
+        if not lib.tmd_guard_applies(info, int(rule)):
+            continue
         r = lib.tmd_guard_rule(native.pointer, index, info, int(rule))
         results.append(RuleResult(rule, Verdict(r.verdict), r.need, r.have, Status(r.status)))
     return Status.OK, results
@@ -579,6 +608,12 @@ class Device:
             slots=(self._slot(0), self._slot(1)),
         )
 
+    def metadata(self, tag: Tlv) -> bytes:
+        """What is said of the active model under that tag; empty if nothing is."""
+        value = ffi.new("uint8_t[]", _METADATA_MAX)
+        length = lib.tmd_store_metadata(self._store, tag, value, _METADATA_MAX)
+        return bytes(ffi.buffer(value, max(length, 0)))
+
     def _slot(self, number: int) -> SlotInfo:
         record = bytes(self._device.store.record)
         at = RECORD[f"slot{number}"].offset
@@ -681,7 +716,10 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class GroupReply:
-    """What the management group answers: `struct tmd_smp_reply`. length, ident: of the transfer."""
+    """What the management group answers: `struct tmd_smp_reply`. length, ident: of the transfer.
+
+    meta: TLVs that are said of the active model.
+    """
 
     status: Status
     off: int
@@ -698,6 +736,7 @@ class GroupReply:
     trial_starts: int
     states: tuple[int, int]
     staging: bool
+    meta: bytes
 
 
 class Group:
@@ -733,6 +772,8 @@ class Group:
         """Do what a request asks for; None: the request lacks the field. Numbers have 32 bits."""
         request = ffi.new("struct tmd_smp_request *")
         request.command = int(command)
+        meta = ffi.new("uint8_t[]", _METADATA_MAX)
+        request.meta = meta
         keep: list[Any] = []
         if model is not None:
             name = model.encode()
@@ -769,6 +810,7 @@ class Group:
             trial_starts=r.trial_starts,
             states=(r.info.slot_state[0], r.info.slot_state[1]),
             staging=bool(r.staging),
+            meta=bytes(ffi.buffer(meta, r.meta_bytes)),
         )
 
 

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tinymldelta import native
 from tinymldelta.arena import ArenaNeed
 from tinymldelta.container import format1_writer, format2_writer
+from tinymldelta.container.guardrails import slot_need
+from tinymldelta.container.metadata import kept_bytes
+from tinymldelta.container.operators import decode_operators
 from tinymldelta.container.patch import Metadata, Patch, PatchFault
 from tinymldelta.container.reader import read_patch
-from tinymldelta.contract import Contract, ModelContract, tflm_abi
+from tinymldelta.contract import META_KEPT_MAX, Contract, LinkedOperator, ModelContract
 from tinymldelta.delta.encode import Progress, encode
 from tinymldelta.errors import Refusal
-from tinymldelta.facts import io_hash, opset_hash
+from tinymldelta.explain import explain, name_of
 from tinymldelta.generate import read_facts
 from tinymldelta.interpreter import Interpreter, ModelInference
+from tinymldelta.said import Said, fact_metadata, said_metadata
+from tinymldelta.tflm import DEFAULT_KERNELS, KernelBuild
 from tinymldelta.vectors import Vectors, build_image, run_vectors
 from tinymldelta.versions import version_text
 from tinymldelta.wire import constants as wire
-from tinymldelta.wire.constants import RULES, STATUSES, DigestKind, Status, Verdict
+from tinymldelta.wire.constants import STATUSES, DigestKind, Status
 
 # A simulated device holds two slots and is kept in memory. No microcontroller's model is larger.
 _SIMULATED_MODEL_MAX = 64 << 20
+_TAKING_WRITE_BYTES = 16  # of the device that takes any patch
 
 # Metadata values by the TLV's name, as the first patchgen took them from its command line.
 GIVEN_FIELDS = {
@@ -46,9 +53,11 @@ class PatchRefused(Refusal):
 class PatchOptions:
     """How a patch is made.
 
-    format: 1 or 2; None for the best that the device takes. given: metadata values typed by hand,
-    which win over the facts, and versions; unguarded: leave the guardrails' values out. lean: for a
-    lean decoder; None for what the device has. Of format 1 only: digest, and merge_gap, where
+    format: 1 or 2; None for the best that the device takes. said: what only people know of the
+    target; its name counts where there is no contract. kernels: on which its accuracy was proven;
+    None: on those of the contract. accuracy: value of the TLV ACCURACY. given: metadata values
+    typed by hand, which win over the facts; unguarded: leave the guardrails' values out. lean: for
+    a lean decoder; None for what the device has. Of format 1 only: digest, and merge_gap, where
     ranges closer than so many bytes become one chunk.
     """
 
@@ -56,6 +65,9 @@ class PatchOptions:
     lean: bool | None = None
     digest: DigestKind = DigestKind.SHA256
     merge_gap: int = 16
+    said: Said = Said("model")
+    kernels: KernelBuild | None = None
+    accuracy: bytes | None = None
     given: Metadata = Metadata()
     unguarded: bool = False
 
@@ -71,13 +83,17 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class MadePatch:
-    """image: what the slot will hold, target and test vectors; the base of the next patch."""
+    """image: what the slot will hold, target and test vectors; the base of the next patch.
+
+    explained: a clause on each of the proof's rules.
+    """
 
     data: bytes
     image: bytes
     metadata: Metadata
     arena: ArenaNeed | None
     proof: Proof
+    explained: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,43 +105,55 @@ class CheckResult:
     applied: bool
 
 
-def explain(result: native.RuleResult) -> str:
-    """One clause on one guardrail, with both numbers."""
-    text = RULES[result.rule]
-    if result.verdict in (Verdict.MISSING, Verdict.WAIVED):
-        tlv = wire.Tlv(text.tlv).name
-        taken = ", which this firmware takes" if result.verdict is Verdict.WAIVED else ""
-        return f"the patch carries no {tlv}{taken}"
-    return text.explain.format(need=result.need, have=result.have)
+def explained(
+    results: Sequence[native.RuleResult], patch: bytes, contract: Contract, index: int
+) -> list[str]:
+    """One clause on each guardrail of a patch, with both sides of it."""
+    head = read_head(patch)
+    if head is None:  # the C core took its head, and the plain reader does not
+        return [f"{r.need:#x}, firmware has {r.have:#x}" for r in results]
+    accepts = contract.accepts(index)
+    return [explain(r, head.header.version, head.metadata, accepts) for r in results]
 
 
-def _refusal(where: str, status: Status, rules: tuple[native.RuleResult, ...]) -> PatchRefused:
-    failed = next((r for r in rules if r.status is status), None)
-    return PatchRefused(where, status, explain(failed) if failed else "")
+def _refusal(
+    where: str,
+    status: Status,
+    rules: tuple[native.RuleResult, ...],
+    patch: bytes,
+    contract: Contract,
+    index: int,
+) -> PatchRefused:
+    failed = [r for r in rules if r.status is status][:1]
+    return PatchRefused(where, status, *explained(failed, patch, contract, index))
 
 
 def target_metadata(
-    target: bytes, where: str, contract: Contract | None, given: Metadata
+    target: bytes,
+    where: str,
+    said: Said,
+    format_: int,
+    kernels: KernelBuild,
+    given: Metadata,
+    *,
+    names: bool = False,
 ) -> tuple[Metadata, ArenaNeed | None]:
     """The metadata of a patch to `target`: from its facts, and what was typed by hand over them.
 
-    A target that is no .tflite is accepted only with all four values given.
+    A target that is no .tflite is accepted only in format 1, with all four values given. names: say
+    those of in and out tensors.
     """
-    if all(getattr(given, name) is not None for name in GIVEN_FIELDS):
-        return given, ArenaNeed(given.req_arena_bytes or 0, "given")
-    facts = read_facts(target, where, given.req_arena_bytes)
-    kernel_build = contract.tflm_abi >> 8 if contract else 0
-    from_facts = Metadata(
-        req_arena_bytes=facts.arena.bytes,
-        tflm_abi=tflm_abi(kernel_build, facts.schema_version),
-        opset_hash=opset_hash(facts),
-        io_hash=io_hash(facts),
-        model_version=given.model_version,
-        version_floor=given.version_floor,
-        vendor=given.vendor,
-    )
     typed = {n: getattr(given, n) for n in GIVEN_FIELDS if getattr(given, n) is not None}
-    return replace(from_facts, **typed), facts.arena
+    if format_ == wire.FORMAT_1 and len(typed) == len(GIVEN_FIELDS):
+        metadata = replace(said_metadata(said, format_), **typed, vendor=given.vendor)
+        return metadata, ArenaNeed(given.req_arena_bytes or 0, "given")
+    only_1 = [name for name in typed if name != "req_arena_bytes"]
+    if format_ != wire.FORMAT_1 and only_1:
+        names_ = ", ".join("--" + name.replace("_", "-") for name in only_1)
+        raise Refusal(where, f"format 2 has no place for {names_}", "add --format 1")
+    facts = read_facts(target, where, given.req_arena_bytes, kernels)
+    metadata = fact_metadata(facts, said, kernels, format_, names=names)
+    return replace(metadata, **typed, vendor=given.vendor), facts.arena
 
 
 def make_patch(
@@ -149,18 +177,25 @@ def make_patch(
     Refusal (PatchRefused if it is the device that refuses).
     """
     format_, lean = choose_format(options, contract, where)
-    given, arena = options.given, None
-    metadata = Metadata(
-        model_version=given.model_version, version_floor=given.version_floor, vendor=given.vendor
-    )
+    said, arena = options.said, None
+    if contract is not None:
+        said = replace(said, name=contract.models[index].name)
+    metadata = said_metadata(said, format_)
     _check_floor(metadata, where)
     if not options.unguarded:
-        metadata, arena = target_metadata(target, target_where, contract, given)
+        kernels = options.kernels or (contract.kernels if contract else DEFAULT_KERNELS)
+        names = contract is not None and bool(contract.accept & wire.COMPARE_NAMES)
+        metadata, arena = target_metadata(
+            target, target_where, said, format_, kernels, options.given, names=names
+        )
+    if options.accuracy is not None:
+        metadata = replace(metadata, accuracy=options.accuracy)
     if vectors is not None:
         if interpreter is not None:
             run_vectors(target, vectors, target_where, interpreter)
         target, vectors_at = build_image(target, vectors)
         metadata = replace(metadata, self_test=vectors_at)
+    _check_kept(metadata, format_, contract, where)
     try:
         if format_ == wire.FORMAT_1:
             data = format1_writer.write_patch(
@@ -172,7 +207,20 @@ def make_patch(
     except ValueError as error:
         raise Refusal(where, str(error), "") from error
     proof = prove(data, base, target, where, contract, index, interpreter)
-    return MadePatch(data, target, metadata, arena, proof)
+    words = explained(proof.rules, data, contract or contract_taking(data, base), index)
+    return MadePatch(data, target, metadata, arena, proof, words)
+
+
+def _check_kept(metadata: Metadata, format_: int, contract: Contract | None, where: str) -> None:
+    """What the firmware has no room for would be refused there without saying what it was."""
+    room = contract.meta_kept if contract else META_KEPT_MAX
+    kept = kept_bytes(metadata)
+    if format_ != wire.FORMAT_1 and kept > room:
+        raise Refusal(
+            where,
+            f"its metadata take {kept} bytes, and {room} stay with a model on the device",
+            "shorten note and labels, or build the firmware with room for more",
+        )
 
 
 def _check_floor(metadata: Metadata, where: str) -> None:
@@ -242,7 +290,7 @@ def prove(
             before = device.counts
             status = device.staged(patch) if staged else device.stream(patch, piece=64)
             if status is not Status.OK:
-                raise _refusal(where, status, rules)
+                raise _refusal(where, status, rules, patch, contract, index)
             if device.boot() is not Status.OK or device.read_active() != target:
                 raise Refusal(
                     where,
@@ -285,7 +333,8 @@ def apply_patch(
     with _device_with(contract, index, base, where) as device:
         status = device.staged(patch)
         if status is not Status.OK:
-            raise _refusal(where, status, _rules(contract, index, patch))
+            rules = _rules(contract, index, patch)
+            raise _refusal(where, status, rules, patch, contract, index)
         return device.read_active()
 
 
@@ -295,16 +344,18 @@ def contract_taking(patch: bytes, base: bytes) -> Contract:
     Its numbers are the patch's own, so the C core checks everything but guardrails.
     """
     target_bytes, metadata, decoder = len(base), Metadata(), wire.Decoder.DEFAULT
+    slot_bytes = max(target_bytes, 1)
     parsed = read_head(patch)
     if parsed is not None:
-        target_bytes, metadata = parsed.header.target_bytes, parsed.metadata
+        metadata = parsed.metadata
+        slot_bytes = max(slot_need(metadata, parsed.header, _TAKING_WRITE_BYTES), slot_bytes)
         if parsed.header.version == wire.FORMAT_2 and parsed.header.flags & wire.F2_FLAG_LEAN:
             decoder = wire.Decoder.LEAN
     model = ModelContract(
-        name="any",
+        name=(metadata.model_name or b"any").decode("ascii", "replace"),
         arena_bytes=metadata.req_arena_bytes or 0,
         arena_need=ArenaNeed(metadata.req_arena_bytes or 0, "given"),
-        slot_bytes=min(max(target_bytes, len(base), 1), _SIMULATED_MODEL_MAX),
+        slot_bytes=min(slot_bytes, _SIMULATED_MODEL_MAX),
         version=0,
         lowest_version=0,
         model_bytes=len(base),
@@ -314,14 +365,23 @@ def contract_taking(patch: bytes, base: bytes) -> Contract:
         operators=(),
         inputs=(),
         outputs=(),
+        tensors=metadata.tensors or 0,
+        quantisation=metadata.quantisation or 0,
+        tensor_names=metadata.tensor_names or 0,
     )
     return Contract(
-        accept=wire.ACCEPT_UNGUARDED | wire.ACCEPT_NO_DIGEST,
+        accept=wire.ACCEPT_UNGUARDED | wire.ACCEPT_NO_DIGEST | wire.ACCEPT_KERNELS,
         formats=(wire.FORMAT_1, wire.FORMAT_2),
         decoder=decoder,
+        kernels=DEFAULT_KERNELS,
         tflm_abi=metadata.tflm_abi or 0,
+        operators=tuple(
+            LinkedOperator(need.id, name_of(need.id), 1, need.version, need.types)
+            for need in decode_operators(metadata.operators or b"")
+        ),
+        meta_kept=META_KEPT_MAX,
         erase_bytes=4096,
-        write_bytes=16,
+        write_bytes=_TAKING_WRITE_BYTES,
         models=(model,),
     )
 

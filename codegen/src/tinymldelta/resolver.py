@@ -1,4 +1,4 @@
-"""Does an application's own op resolver register what its model needs?
+"""Does an application's own op resolver register what the contract says that it does?
 
 Registrations are calls at run time, so what can be known at build time is what stands in the
 source: calls of `Add<Operator>(`, outside of comments, texts and what `#if 0` switches off.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from tinymldelta.contract import ModelContract
+from tinymldelta.contract import Contract
 from tinymldelta.errors import Refusal
 from tinymldelta.tflm import resolver_method
 
@@ -63,14 +63,18 @@ def registered(source: str) -> tuple[set[str], set[str]]:
     return set(_CALL.findall(_TEXT.sub(" ", code))), set(_CUSTOM.findall(code))
 
 
-def check_resolver(source: str, where: str, model: ModelContract) -> None:
-    """Refuse C++ that registers less than the model needs. `where` is the file's name."""
+def check_resolver(source: str, where: str, contract: Contract) -> None:
+    """Refuse C++ that registers less than the contract has. `where` is the file's name.
+
+    Patches of every model are judged by all operators of the contract, those of the other models
+    and EXTRA_OPS among them.
+    """
     methods, customs = registered(source)
     if _HAS_ALL.search(_TEXT.sub(" ", _code(source))):
         return
     missing = []
-    for op in model.operators:
-        method = resolver_method(op.name, custom=op.custom)
+    for op in contract.operators:
+        method = resolver_method(op.name, custom=op.custom, revision=contract.kernels.revision)
         if op.custom and (op.name in customs or (method is not None and method in methods)):
             continue
         if not op.custom and method in methods:
@@ -80,6 +84,6 @@ def check_resolver(source: str, where: str, model: ModelContract) -> None:
         calls = ", ".join(sorted(set(missing)))
         raise Refusal(
             where,
-            f"the resolver lacks what the model {model.name} needs: {calls}",
+            f"the resolver lacks what the contract says is linked: {calls}",
             "add the calls, or use tmd::RegisterOperators() of the generated tmd_op_resolver.h",
         )

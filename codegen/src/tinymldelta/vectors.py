@@ -25,11 +25,11 @@ from tinymldelta.interpreter import InferenceFailed, Interpreter
 from tinymldelta.wire.constants import SELF_TEST
 
 _ALIGN: Final = 16  # as a flatbuffer's contents are aligned, at most
-_VECTORS_MAX: Final = 256 ** SELF_TEST["vectors_n"].size - 1
+VECTORS_MAX: Final = 256 ** SELF_TEST["vectors_n"].size - 1
 _FIX: Final = "give arrays `input` and `output` as `numpy.savez` writes them, a vector to each row"
 
 # Element types of tensors that an array can have, and the largest tolerance of those that have one.
-_DTYPES: Final = {
+DTYPES: Final = {
     "FLOAT32": "<f4", "FLOAT16": "<f2", "FLOAT64": "<f8", "BOOL": "?", "INT8": "i1", "UINT8": "u1",
     "INT16": "<i2", "UINT16": "<u2", "INT32": "<i4", "UINT32": "<u4", "INT64": "<i8",
     "UINT64": "<u8",
@@ -90,7 +90,7 @@ def read_vectors(data: bytes, where: str, facts: Facts, tolerance: float) -> Vec
     the model's order. Their first axis is that of the vectors; a model's batch of one may be left
     out behind it.
     """
-    arrays = _load(data, where)
+    arrays = load_arrays(data, where, _FIX)
     inputs = _take(arrays, "input", facts.inputs, where)
     outputs = _take(arrays, "output", facts.outputs, where)
     if arrays:
@@ -99,8 +99,8 @@ def read_vectors(data: bytes, where: str, facts: Facts, tolerance: float) -> Vec
     if len(counts) > 1:
         raise Refusal(where, "its arrays have different numbers of vectors", _FIX)
     (count,) = counts
-    if not 1 <= count <= _VECTORS_MAX:
-        raise Refusal(where, f"{count} vectors; 1 to {_VECTORS_MAX} are possible", "")
+    if not 1 <= count <= VECTORS_MAX:
+        raise Refusal(where, f"{count} vectors; 1 to {VECTORS_MAX} are possible", "")
     types = {(tensor.type, tensor.type_code) for tensor in facts.outputs}
     if len(types) > 1:
         names = ", ".join(sorted(name for name, _ in types))
@@ -115,18 +115,19 @@ def read_vectors(data: bytes, where: str, facts: Facts, tolerance: float) -> Vec
         type_code=type_code,
         inputs=_rows(inputs),
         outputs=_rows(outputs),
-        tolerance=_tolerance(type_name, tolerance, where),
+        tolerance=check_tolerance(type_name, tolerance, where),
     )
 
 
-def _load(data: bytes, where: str) -> dict[str, Array]:
+def load_arrays(data: bytes, where: str, fix: str) -> dict[str, Array]:
+    """All arrays of an .npz file by their names. Refuses what is none, and pickled objects."""
     try:
         file = np.load(io.BytesIO(data), allow_pickle=False)
         if not isinstance(file, np.lib.npyio.NpzFile):
             raise ValueError("it is one array, not an archive of them")
         return {name: np.asarray(file[name]) for name in file.files}
     except _LOAD_ERRORS as error:
-        raise Refusal(where, "not an .npz file of plain arrays", _FIX) from error
+        raise Refusal(where, "not an .npz file of plain arrays", fix) from error
 
 
 def _take(
@@ -145,9 +146,9 @@ def _take(
 def _checked(array: Array | None, name: str, tensor: TensorFact, where: str) -> Array:
     if array is None:
         raise Refusal(where, f"it has no array {name!r}", _FIX)
-    if tensor.type not in _DTYPES:
+    if tensor.type not in DTYPES:
         raise Refusal(where, f"{name!r} would be of {tensor.type}, which arrays do not have", "")
-    dtype = np.dtype(_DTYPES[tensor.type])
+    dtype = np.dtype(DTYPES[tensor.type])
     shapes = [tensor.shape]
     if tensor.shape[:1] == (1,):
         shapes.append(tensor.shape[1:])  # the vectors' axis stands for a batch of one
@@ -167,7 +168,8 @@ def _rows(arrays: Sequence[Array]) -> tuple[bytes, ...]:
     )
 
 
-def _tolerance(type_name: str, tolerance: float, where: str) -> float | int:
+def check_tolerance(type_name: str, tolerance: float, where: str) -> float | int:
+    """The tolerance as outputs of this type have it. Refuses one that they cannot."""
     if type_name == "FLOAT32":
         if not 0 <= tolerance <= float(np.finfo(np.float32).max):
             raise Refusal(where, f"a tolerance of {tolerance} is no finite number from 0 up", "")
@@ -209,7 +211,7 @@ def _how_far_off(vectors: Vectors, found: bytes, expected: bytes) -> str | None:
     """A clause on the output that is furthest off, or None if all are near enough."""
     if len(found) != len(expected):
         return f"the output has {len(found)} bytes, not {len(expected)}"
-    dtype = np.dtype(_DTYPES[vectors.type])
+    dtype = np.dtype(DTYPES[vectors.type])
     if vectors.type == "FLOAT32":
         with np.errstate(all="ignore"):
             # In binary32, as a device works it out.

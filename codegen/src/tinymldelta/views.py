@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tinymldelta.contract import Contract, ModelContract
+from tinymldelta.container.metadata import write_metadata
+from tinymldelta.contract import Contract, LinkedOperator, ModelContract
 from tinymldelta.errors import Refusal
 from tinymldelta.facts import OperatorFact, TensorFact
-from tinymldelta.tflm import resolver_method
+from tinymldelta.tflm import resolver_method, type_names
 from tinymldelta.versions import version_text
 from tinymldelta.wire import constants as wire
 
@@ -31,11 +32,25 @@ class ModelView:
     arena_note: str
     opset_hash: str
     io_hash: str
+    hashes: tuple[str, ...]  # TENSORS, QUANTISATION, TENSOR_NAMES
     slot_bytes: int
     model_bytes: int
     sha256_lines: tuple[str, ...]
+    said_lines: tuple[str, ...]
+    said_bytes: int
     operators: tuple[str, ...]
     tensors: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedView:
+    """An operator of the guardrail header."""
+
+    id: str
+    lowest: int
+    highest: int
+    types: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +63,10 @@ class ContractView:
     decoder: int
     decoder_name: str
     tflm_abi: str
+    kernels: str
+    kernels_text: str
+    operators: tuple[LinkedView, ...]
+    meta_kept: int
     erase_bytes: int
     write_bytes: int
     models: tuple[ModelView, ...]
@@ -107,6 +126,7 @@ def _tensor_text(role: str, tensor: TensorFact) -> str:
 
 def _model_view(model: ModelContract, index: int) -> ModelView:
     need = model.arena_need
+    said = write_metadata(model.said, wire.FORMAT_2)
     return ModelView(
         name=model.name,
         macro=model.name.upper(),
@@ -120,19 +140,41 @@ def _model_view(model: ModelContract, index: int) -> ModelView:
         arena_note=f"the model needs {need.bytes}, {need.origin}",
         opset_hash=f"0x{model.opset_hash:08x}u",
         io_hash=f"0x{model.io_hash:08x}u",
+        hashes=tuple(
+            f"0x{h:08x}u" for h in (model.tensors, model.quantisation, model.tensor_names)
+        ),
         slot_bytes=model.slot_bytes,
         model_bytes=model.model_bytes,
         sha256_lines=_byte_lines(model.model_sha256),
+        said_lines=_byte_lines(said),
+        said_bytes=len(said),
         operators=tuple(map(_operator_text, model.operators)),
         tensors=tuple(_tensor_text("in", t) for t in model.inputs)
         + tuple(_tensor_text("out", t) for t in model.outputs),
     )
 
 
+def _linked_view(op: LinkedOperator) -> LinkedView:
+    return LinkedView(
+        id=f"0x{op.id:08x}u" if op.custom else f"{op.id}u",
+        lowest=op.lowest,
+        highest=op.highest,
+        types=f"0x{op.types:02x}u",
+        text=f"{_comment(op.name)}: {type_names(op.types)}",
+    )
+
+
 def contract_view(contract: Contract) -> ContractView:
     names = {
-        "TMD_ACCEPT_UNGUARDED": wire.ACCEPT_UNGUARDED,
-        "TMD_ACCEPT_NO_DIGEST": wire.ACCEPT_NO_DIGEST,
+        f"TMD_{name}": getattr(wire, name)
+        for name in (
+            "ACCEPT_UNGUARDED",
+            "ACCEPT_NO_DIGEST",
+            "ACCEPT_KERNELS_WARNED",
+            "ACCEPT_KERNELS",
+            "ACCEPT_QUANTISATION",
+            "COMPARE_NAMES",
+        )
     }
     return ContractView(
         wire_version=wire.WIRE_VERSION,
@@ -143,6 +185,10 @@ def contract_view(contract: Contract) -> ContractView:
         decoder=int(contract.decoder),
         decoder_name=contract.decoder.name.lower(),
         tflm_abi=f"0x{contract.tflm_abi:04x}u",
+        kernels=f"0x{contract.kernels.identity:08x}u",
+        kernels_text=contract.kernels.text,
+        operators=tuple(map(_linked_view, contract.operators)),
+        meta_kept=contract.meta_kept,
         erase_bytes=contract.erase_bytes,
         write_bytes=contract.write_bytes,
         models=tuple(_model_view(m, i) for i, m in enumerate(contract.models)),
@@ -154,10 +200,11 @@ def resolver_view(contract: Contract) -> ResolverView:
     methods: set[str] = set()
     customs: dict[str, CustomOperatorView] = {}
     for op in contract.operators:
-        method = resolver_method(op.name, custom=op.custom)
+        revision = contract.kernels.revision
+        method = resolver_method(op.name, custom=op.custom, revision=revision)
         if method is not None:
             methods.add(method)
-        elif op.custom:
+        else:  # custom: the contract has no other operator that its kernels do not have
             if not re.fullmatch(r"[\x20-\x7e]+", op.name) or '"' in op.name or "\\" in op.name:
                 raise Refusal(
                     "operators",
@@ -168,12 +215,6 @@ def resolver_view(contract: Contract) -> ResolverView:
             if any(c.function == f"tmd_custom_{identifier}" for c in customs.values()):
                 identifier += f"_{len(customs)}"
             customs[op.name] = CustomOperatorView(op.name, f"tmd_custom_{identifier}")
-        else:
-            raise Refusal(
-                "operators",
-                f"TensorFlow Lite Micro has no kernel for {op.name}",
-                "use another operator in the model",
-            )
     return ResolverView(tuple(sorted(methods)), tuple(customs[n] for n in sorted(customs)))
 
 

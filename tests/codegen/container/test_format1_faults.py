@@ -41,7 +41,15 @@ def test_names_are_unique_and_every_refusal_of_a_patch_has_one() -> None:
 
 
 # Nor is what only a device's records know.
-OF_FORMAT_2 = {Status.REVERTED, Status.DECODER, Status.SIGNATURE, Status.BODY}
+OF_FORMAT_2 = {
+    Status.REVERTED,
+    Status.DECODER,
+    Status.SIGNATURE,
+    Status.BODY,
+    Status.NAME,
+    Status.QUANTISATION,
+    Status.TENSOR_NAMES,
+}
 
 
 def _small_patches() -> dict[str, kit.Case]:

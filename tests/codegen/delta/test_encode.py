@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from tinymldelta.container.body2 import decode_body
 from tinymldelta.contract import Contract
 from tinymldelta.delta.encode import encode
 from tinymldelta.errors import Refusal
-from tinymldelta.patching import PatchOptions, choose_format, make_patch
+from tinymldelta.patching import PatchOptions, choose_format, contract_taking, make_patch
 from tinymldelta.wire.constants import FORMAT_1, FORMAT_2, Decoder
 
 _FILES = st.binary(min_size=1, max_size=300)
@@ -87,13 +88,6 @@ def test_progress_rises_to_one() -> None:
     assert seen[-1] == 1.0
 
 
-def _contract(contract: Contract, formats: tuple[int, ...], decoder: Decoder) -> Contract:
-    return Contract(
-        contract.accept, formats, decoder, contract.tflm_abi, contract.erase_bytes,
-        contract.write_bytes, contract.models,
-    )  # fmt: skip
-
-
 BOTH = (FORMAT_1, FORMAT_2)
 
 
@@ -119,7 +113,7 @@ def test_the_format_is_what_the_device_takes(
     options: PatchOptions,
     expected: tuple[int, bool] | None,
 ) -> None:
-    contract = _contract(any_contract, formats, decoder)
+    contract = replace(any_contract, formats=formats, decoder=decoder)
     if expected is None:
         with pytest.raises(Refusal, match="firmware"):
             choose_format(options, contract, "patch")
@@ -146,7 +140,7 @@ def test_a_patch_of_any_file_is_proved_by_the_device() -> None:
 
 @pytest.fixture(scope="module")
 def any_contract() -> Contract:
-    return Contract(0, BOTH, Decoder.DEFAULT, 3, 4096, 16, ())
+    return contract_taking(b"", b"any base")
 
 
 def test_time_grows_with_the_length_and_not_with_its_square() -> None:

@@ -173,8 +173,7 @@ def test_a_wider_layer_is_mapped_by_index() -> None:
 def test_models_of_several_subgraphs_are_known_too() -> None:
     spec = replace(default_spec(), subgraphs=2)
     base, target = build(spec), build(_trained(spec))
-    with pytest.raises(Refusal, match="2 subgraphs"):
-        read_model(base, "base")
+    assert len(read_model(base, "base").graphs) == 2
     assert len(read_layout(base, "base").tensors) >= len(spec.tensors)
     kinds = {h.kind for h in _planner(base, target).hints(LIMITS, Way.EARLY)}
     assert kinds >= {Kind.RANGE, Kind.TENSOR}

@@ -4,39 +4,94 @@ from __future__ import annotations
 
 import struct
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 from tinymldelta.container.accepts import Accepts
-from tinymldelta.container.reader import apply_patch
-from tinymldelta.wire.constants import Status
+from tinymldelta.container.metadata import TLV_HEAD_BYTES
+from tinymldelta.container.reader import apply_patch, read_patch
+from tinymldelta.wire.constants import F2_CRC_BYTES, FORMAT_2, TLV_VENDOR_FIRST, Status
 
-MAGIC = b"TMDCASE1"
+MAGIC = b"TMDCASE2"
+# Write units of replay's geometries, which the cases go through one after the other.
+WRITE_BYTES = (16, 4, 1, 256, 8, 32)
 
 
-def encode_case(base: bytes, patch: bytes, accepts: Accepts) -> tuple[bytes, Status]:
-    """One case with what the plain Python reader makes of it."""
-    # Its devices have no lowest version, and no interpreter.
+class CaseFile:
+    """Cases with what the plain Python reader makes of each. `content` is the file."""
+
+    def __init__(self) -> None:
+        self._parts = [MAGIC]
+
+    @property
+    def content(self) -> bytes:
+        return b"".join(self._parts)
+
+    def add(self, base: bytes, patch: bytes, accepts: Accepts) -> Status:
+        """One more case, on the geometry that comes next: its status."""
+        unit = WRITE_BYTES[(len(self._parts) - 1) % len(WRITE_BYTES)]
+        encoded, status = _encode(base, patch, replace(accepts, write_bytes=unit))
+        self._parts.append(encoded)
+        return status
+
+    def add_on_each_geometry(self, base: bytes, patch: bytes, accepts: Accepts) -> set[Status]:
+        return {self.add(base, patch, accepts) for _ in WRITE_BYTES}
+
+
+def _encode(base: bytes, patch: bytes, accepts: Accepts) -> tuple[bytes, Status]:
+    # Replay's devices have no lowest version, and no interpreter.
     assert accepts.lowest_version == 0
     assert not accepts.self_test
     outcome = apply_patch(base, patch, accepts)
-    target = outcome.target if outcome.status is Status.OK and outcome.target else b""
-    formats = sum(1 << f for f in accepts.formats)
+    ok = outcome.status is Status.OK and outcome.target is not None
+    target = outcome.target if ok and outcome.target else b""
+    kept = kept_tlvs(patch) if ok else b""
+    name = accepts.name.encode()
     head = struct.pack(
-        "<i11I",
+        "<i20I",
         outcome.status,
         len(base),
         len(patch),
         len(target),
+        len(kept),
         accepts.flags,
-        formats,
+        sum(1 << f for f in accepts.formats),
         accepts.decoder,
-        accepts.tflm_abi,
+        accepts.meta_kept,
+        accepts.write_bytes,
         accepts.arena_bytes,
+        accepts.slot_bytes,
+        accepts.tflm_abi,
         accepts.opset_hash,
         accepts.io_hash,
-        accepts.slot_bytes,
+        accepts.kernels,
+        accepts.tensors,
+        accepts.quantisation,
+        accepts.tensor_names,
+        len(name),
+        len(accepts.operators),
     )
-    return head + base + patch + target, outcome.status
+    operators = b"".join(
+        struct.pack("<IBBB", id_, op.lowest, op.highest, op.types)
+        for id_, op in sorted(accepts.operators.items())
+    )
+    return head + name + operators + base + patch + target + kept, outcome.status
+
+
+def kept_tlvs(patch: bytes) -> bytes:
+    """What a slot holds behind the target of a sound patch: in format 2 all TLVs but vendors'."""
+    read = read_patch(patch, None)
+    if read.header.version != FORMAT_2:
+        return b""
+    end = len(patch) - read.sizes["body"] - F2_CRC_BYTES
+    at = end - read.header.meta_bytes
+    kept = b""
+    while at < end:
+        size = TLV_HEAD_BYTES + patch[at + 1]
+        if patch[at] < TLV_VENDOR_FIRST:
+            kept += patch[at : at + size]
+        at += size
+    return kept
 
 
 def run_cases(program: Path, file: Path) -> str:

@@ -9,18 +9,29 @@ from __future__ import annotations
 import random
 import struct
 from dataclasses import replace
+from typing import Any
 
 from patchkit import Case
-from tinymldelta.container.accepts import Accepts
+from patchkit2 import repair_crc
+from tinymldelta.container.accepts import Accepts, OperatorRange
 from tinymldelta.container.format2 import read_patch
 from tinymldelta.container.format2_writer import write_patch
+from tinymldelta.container.operators import OperatorNeed, custom_id, encode_operators
 from tinymldelta.container.patch import Metadata
 from tinymldelta.delta.hints import ELEMENTS, Hint, Kind, without_ranges
 from tinymldelta.native import PRICE_LISTS, encode_body
 from tinymldelta.wire.constants import F2_CHANNELS, F2_COLUMNS, FORMAT_2, Decoder, RangePart
 
 _TYPES = list(ELEMENTS.items())
-METADATA = Metadata(req_arena_bytes=1000, tflm_abi=3, opset_hash=7, io_hash=9)
+NEEDS = (OperatorNeed(3, 3, 0x02), OperatorNeed(9, 4, 0x03), OperatorNeed(custom_id("x"), 1, 0))
+METADATA = Metadata(
+    req_arena_bytes=1000,
+    kernels=3,
+    tensors=7,
+    quantisation=8,
+    model_name=b"case",
+    operators=encode_operators(NEEDS),
+)
 ACCEPTS = Accepts(
     formats=frozenset({FORMAT_2}),
     decoder=Decoder.DEFAULT,
@@ -30,6 +41,13 @@ ACCEPTS = Accepts(
     opset_hash=7,
     io_hash=9,
     slot_bytes=8192,
+    name="case",
+    kernels=3,
+    operators={need.id: OperatorRange(1, need.version + 1, 0xFF) for need in NEEDS},
+    tensors=7,
+    quantisation=8,
+    tensor_names=9,
+    meta_kept=192,
 )
 
 
@@ -159,6 +177,17 @@ def random_pair2(rng: random.Random) -> tuple[bytes, bytes, list[Hint]]:
     return bytes(pair.base) + b"end", bytes(pair.target) + b"end", pair.hints
 
 
+def _said(rng: random.Random) -> dict[str, Any]:
+    """What may be said of a target and is not compared, up to all that a slot keeps."""
+    note, accuracy = rng.choice((None, None, 1, 96)), rng.choice((None, 18))
+    return {
+        "tensor_names": rng.choice((None, 9, 10)),
+        "note": note and rng.randbytes(note),
+        "accuracy": accuracy and rng.randbytes(accuracy),
+        "vendor": tuple((0x80 + i, rng.randbytes(i * 70)) for i in range(rng.randrange(3))),
+    }
+
+
 def random_case2(rng: random.Random) -> Case:
     """A patch of format 2 that its contract takes."""
     base, target, hints = random_pair2(rng)
@@ -167,7 +196,7 @@ def random_case2(rng: random.Random) -> Case:
     body = encode_body(base, target, hints, lean=lean, prices=rng.randrange(PRICE_LISTS))
     version = rng.choice((None, 0, 1, 0xFFFFFFFF))
     floor = rng.choice((None, rng.randint(0, version or 0)))
-    metadata = replace(METADATA, model_version=version, version_floor=floor)
+    metadata = replace(METADATA, model_version=version, version_floor=floor, **_said(rng))
     patch = write_patch(base, target, metadata=metadata, lean=lean, body=body)
     accepts = replace(ACCEPTS, decoder=Decoder.LEAN) if lean else ACCEPTS
     return Case(base, patch, accepts, target)
@@ -186,15 +215,23 @@ def with_vectors(rng: random.Random, case: Case) -> bytes:
 
 
 def mutate2(rng: random.Random, patch: bytes, body_bytes: int) -> bytes:
-    """Some bytes changed, mostly of the body; now and then it is cut off or goes on."""
+    """Some bytes changed, mostly of the body; now and then it is cut off or goes on.
+
+    The CRC of a head is mostly set right again, so that what it says is judged.
+    """
     mutated = bytearray(patch)
-    first = len(patch) - body_bytes if rng.random() < 0.95 and body_bytes else 0
+    of_head = rng.random() < 0.1 or not body_bytes
+    head_bytes = len(patch) - body_bytes
+    first = 0 if of_head else head_bytes
     way = rng.random()
     if way < 0.1:
         return bytes(mutated[: rng.randrange(first, len(mutated))])
     if way < 0.2:
         return bytes(mutated) + rng.randbytes(rng.randint(1, 9))
+    end = head_bytes if of_head else len(mutated)
     for _ in range(rng.randint(1, 3)):
-        at = rng.randrange(first, len(mutated))
+        at = rng.randrange(first, end)
         mutated[at] = rng.choice((mutated[at] ^ 1 << rng.randrange(8), rng.randrange(256)))
+    if of_head and rng.random() < 0.8:
+        return repair_crc(bytes(mutated), body_bytes)
     return bytes(mutated)

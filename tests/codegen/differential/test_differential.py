@@ -15,9 +15,10 @@ from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
-from casefile import MAGIC, encode_case, run_cases
+from casefile import MAGIC, WRITE_BYTES, CaseFile, kept_tlvs, run_cases
 
-from patchkit import FAULT_BASE, FAULT_TARGET, NAMED_FAULTS, mutate, random_case
+from patchkit import FAULT_BASE, FAULT_TARGET, NAMED_FAULTS, mutate, random_case, set_bytes
+from patchkit2 import ACCEPTS, BASE, GOOD, TARGET
 from tinymldelta.wire.constants import Status
 
 SEED = int(os.environ.get("TMD_SEED", "20261121"))
@@ -54,31 +55,25 @@ REACHED = {
 def _shard(number: int) -> tuple[bytes, Counter[Status]]:
     """A part of all cases, the same in every run with the same seed."""
     rng = random.Random(SEED * 1000 + number)
-    cases = []
+    cases = CaseFile()
     seen: Counter[Status] = Counter()
-
-    def add(base: bytes, patch: bytes, accepts: object) -> None:
-        encoded, status = encode_case(base, patch, accepts)
-        cases.append(encoded)
-        seen[status] += 1
-
     for _ in range(VALID // SHARDS):
         case = random_case(rng)
         # The base has to be on the device, so it fits its slot; the target need not. A case has no
         # room for a lowest version: test_verdicts.py has those.
         slot_bytes = max(case.accepts.slot_bytes, len(case.base))
         accepts = replace(case.accepts, slot_bytes=slot_bytes, lowest_version=0)
-        add(case.base, case.patch, accepts)
+        seen[cases.add(case.base, case.patch, accepts)] += 1
         for i in range(MUTATIONS_EACH):
             patch = mutate(rng, case.patch, repair_for=case.base if i % 2 else None)
-            add(case.base, patch, accepts)
-    return b"".join(cases), seen
+            seen[cases.add(case.base, patch, accepts)] += 1
+    return cases.content, seen
 
 
 def _shard_file(number: int, folder: Path) -> tuple[Path, Counter[Status]]:
     content, seen = _shard(number)
     file = folder / f"cases-{number}"
-    file.write_bytes(MAGIC + content)
+    file.write_bytes(content)
     return file, seen
 
 
@@ -109,31 +104,37 @@ def test_same_status_and_result_on_random_and_mutated_patches(replay: Path, tmp_
 def test_every_named_fault_is_refused_with_every_flash_byte_unchanged(
     replay: Path, tmp_path: Path
 ) -> None:
-    cases = []
+    cases = CaseFile()
     faults = [fault for fault in NAMED_FAULTS if fault.accepts.lowest_version == 0]
     assert len(faults) > 100
     for fault in faults:
         patch = fault.make(FAULT_BASE, FAULT_TARGET)
-        encoded, status = encode_case(FAULT_BASE, patch, fault.accepts)
-        assert status is fault.expected, fault.name
-        cases += [encoded] * 6  # once on each geometry
+        statuses = cases.add_on_each_geometry(FAULT_BASE, patch, fault.accepts)
+        assert statuses == {fault.expected}, fault.name
     file = tmp_path / "faults"
-    file.write_bytes(MAGIC + b"".join(cases))
-    assert f"cases {6 * len(faults)}\n" in run_cases(replay, file)
+    file.write_bytes(cases.content)
+    assert f"cases {len(WRITE_BYTES) * len(faults)}\n" in run_cases(replay, file)
 
 
 def test_replay_notices_a_wrong_expectation(replay: Path, tmp_path: Path) -> None:
-    """The judge itself: a case whose expected status or target is wrong must fail."""
-    rng = random.Random(1)
-    case = next(
-        c
-        for c in iter(lambda: random_case(rng), None)
-        if encode_case(c.base, c.patch, c.accepts)[1] is Status.OK
-    )
-    good, _ = encode_case(case.base, case.patch, case.accepts)
-    wrong_status = b"\xff\xff\xff\xff" + good[4:]
-    wrong_target = good[:-1] + bytes((good[-1] ^ 1,))
-    for content, code in ((good, 0), (wrong_status, 1), (wrong_target, 1), (b"", 1)):
+    """The judge itself: a case whose status, target or kept metadata are wrong must fail."""
+    cases = CaseFile()
+    assert cases.add(BASE, GOOD, ACCEPTS) is Status.OK
+    good = cases.content
+    kept = kept_tlvs(GOOD)
+    assert good.endswith(TARGET + kept)
+    first = len(MAGIC)
+    wrong_status = good[:first] + b"\xff\xff\xff\xff" + good[first + 4 :]
+    target_at = len(good) - len(kept) - 1
+    wrong_target = set_bytes(good, target_at, bytes((good[target_at] ^ 1,)))
+    wrong_kept = good[:-1] + bytes((good[-1] ^ 1,))
+    for content, code in (
+        (good, 0),
+        (wrong_status, 1),
+        (wrong_target, 1),
+        (wrong_kept, 1),
+        (MAGIC, 1),
+    ):
         file = tmp_path / "case"
-        file.write_bytes(MAGIC + content)
+        file.write_bytes(content)
         assert subprocess.run([replay, file], capture_output=True).returncode == code

@@ -10,7 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-from casefile import MAGIC, encode_case, run_cases
+from casefile import WRITE_BYTES, CaseFile, run_cases
 from cases2 import ACCEPTS, METADATA, mutate2, random_case2, with_vectors
 
 from patchkit2 import BASE, NAMED_FAULTS_2
@@ -33,26 +33,32 @@ REACHED = {
     Status.BODY: 300,
     Status.TARGET: 100,
     Status.SELF_TEST: 100,
-    Status.METADATA: 50,
+    Status.METADATA: 200,
+    Status.ARENA: 10,
+    Status.ABI: 10,
+    Status.OPERATORS: 10,
+    Status.IO: 10,
+    Status.QUANTISATION: 10,
+    Status.NAME: 10,
+    Status.BASE: 20,
 }
 
 
 def _generate_and_run(number: int, folder: Path, program: Path) -> tuple[Counter[Status], str]:
     rng = random.Random(SEED * 1000 + number)
     seen: Counter[Status] = Counter()
-    cases = []
+    cases = CaseFile()
     for _ in range(VALID // SHARDS):
         case = random_case2(rng)
         body_bytes = read_patch(case.patch, None).sizes["body"]
         mutated = [mutate2(rng, case.patch, body_bytes) for _ in range(MUTATIONS_EACH)]
         mutated.append(with_vectors(rng, case))
         for i, patch in enumerate([case.patch, *mutated]):
-            encoded, status = encode_case(case.base, patch, case.accepts)
+            status = cases.add(case.base, patch, case.accepts)
             assert i > 0 or status is Status.OK, "the plain decoder refuses a whole patch"
-            cases.append(encoded)
             seen[status] += 1
     file = folder / f"cases2-{number}"
-    file.write_bytes(MAGIC + b"".join(cases))
+    file.write_bytes(cases.content)
     printed = run_cases(program, file)
     file.unlink()
     return seen, printed
@@ -74,15 +80,14 @@ def test_same_status_and_result_on_random_and_mutated_patches(replay: Path, tmp_
 
 
 def test_every_named_fault_is_refused(replay: Path, tmp_path: Path) -> None:
-    cases = []
+    cases = CaseFile()
     faults = [fault for fault in NAMED_FAULTS_2 if fault.accepts.lowest_version == 0]
     for fault in faults:
-        encoded, status = encode_case(BASE, fault.patch, fault.accepts)
-        assert status is fault.expected, fault.name
-        cases += [encoded] * 6  # once on each geometry
+        statuses = cases.add_on_each_geometry(BASE, fault.patch, fault.accepts)
+        assert statuses == {fault.expected}, fault.name
     file = tmp_path / "faults"
-    file.write_bytes(MAGIC + b"".join(cases))
-    assert f"cases {6 * len(faults)}\n" in run_cases(replay, file)
+    file.write_bytes(cases.content)
+    assert f"cases {len(WRITE_BYTES) * len(faults)}\n" in run_cases(replay, file)
 
 
 @pytest.mark.parametrize("lean", [False, True], ids=["default", "lean"])

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from casefile import MAGIC, encode_case
+from casefile import CaseFile
 from cases2 import ACCEPTS, METADATA, mutate2, random_case2
 
 from tinymldelta.container.format2 import read_patch
@@ -101,13 +101,14 @@ def _pairs(root: Path) -> list[tuple[bytes, bytes]]:
 def cases(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     """A file of cases, and how many are in it."""
     rng = random.Random(7)
-    encoded = []
+    count, cases = 0, CaseFile()
     for _ in range(VALID):
         case = random_case2(rng)
         body_bytes = read_patch(case.patch, None).sizes["body"]
         mutated = [mutate2(rng, case.patch, body_bytes) for _ in range(MUTATIONS_EACH)]
         for patch in (case.patch, *mutated):
-            encoded.append(encode_case(case.base, patch, case.accepts)[0])
+            cases.add(case.base, patch, case.accepts)
+            count += 1
     for base, target in _pairs(root):
         for lean in (False, True):
             body = encode(base, target, lean=lean)
@@ -115,14 +116,13 @@ def cases(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, i
             accepts = replace(
                 ACCEPTS,
                 decoder=Decoder.LEAN if lean else Decoder.DEFAULT,
-                slot_bytes=max(len(base), len(target)),
+                slot_bytes=max(len(base), len(target)) + 512,  # and metadata, in their write units
             )
-            data, status = encode_case(base, patch, accepts)
-            assert status is Status.OK
-            encoded.append(data)
+            assert cases.add(base, patch, accepts) is Status.OK
+            count += 1
     file = tmp_path_factory.mktemp("machines") / "cases"
-    file.write_bytes(MAGIC + b"".join(encoded))
-    return file, len(encoded)
+    file.write_bytes(cases.content)
+    return file, count
 
 
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)

@@ -9,9 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tinymldelta.contract import Contract, Limits, contract_json, parse_contract, read_contract
+from modelkit import build, default_spec, with_operator, with_tensor
+from tinymldelta.container.operators import custom_id
+from tinymldelta.container.patch import Metadata
+from tinymldelta.contract import Contract, Limits
+from tinymldelta.contractfile import contract_json, parse_contract, read_contract
 from tinymldelta.errors import Refusal
 from tinymldelta.generate import ModelSource, model_contracts
+from tinymldelta.tflm import KernelBuild, supported
+from tinymldelta.wire import constants as wire
 
 LIMITS = Limits(16384, 8192, 16, {}, {})
 
@@ -34,6 +40,99 @@ def test_operators_are_the_union_of_all_models(contract: Contract) -> None:
     names = {op.name for op in contract.operators}
     assert names == {op.name for m in contract.models for op in m.operators}
     assert {"CONV_2D", "FULLY_CONNECTED"} <= names
+
+
+FULL = replace(
+    LIMITS,
+    kernels=KernelBuild("90b983c2"),
+    extra_operators=("TANH", "LOGISTIC"),
+    meta_kept=255,
+    accept=wire.ACCEPT_KERNELS_WARNED | wire.COMPARE_NAMES,
+    note={"digits": "run 7, Größe S"},
+    labels={"digits": ("zero", "one"), "sst": ()},
+)
+
+
+def test_policies_kernels_notes_and_labels_come_back_too(digits: Path, sst: Path) -> None:
+    models = [source(digits / "base.tflite", "digits"), source(sst / "base.tflite", "sst")]
+    contract = model_contracts(models, FULL)
+    assert parse_contract(contract_json(contract), "c") == contract
+    assert contract.kernels.text == "tflm-90b983c2 reference"
+    assert contract.meta_kept == 255
+    first, second = contract.models
+    assert (first.note, first.labels) == ("run 7, Größe S", ("zero", "one"))
+    assert first.said == Metadata(note="run 7, Größe S".encode(), labels=b"zero\none")
+    assert second.said == Metadata()
+    hashes = {(m.tensors, m.quantisation, m.tensor_names) for m in contract.models}
+    assert len(hashes) == 2
+
+
+def test_what_a_patch_is_judged_by_is_what_the_contract_says(digits: Path, sst: Path) -> None:
+    models = [source(digits / "base.tflite", "digits"), source(sst / "base.tflite", "sst")]
+    contract = model_contracts(models, FULL)
+    accepts = contract.accepts(1)
+    model = contract.models[1]
+    assert (accepts.name, accepts.kernels) == ("sst", contract.kernels.identity)
+    assert (accepts.meta_kept, accepts.write_bytes) == (255, LIMITS.write_bytes)
+    assert (accepts.tensors, accepts.quantisation, accepts.tensor_names) == (
+        model.tensors,
+        model.quantisation,
+        model.tensor_names,
+    )
+    # What is linked is linked for all of them.
+    assert list(accepts.operators) == [op.id for op in contract.operators]
+    assert accepts.has(wire.COMPARE_NAMES)
+    assert not accepts.has(wire.ACCEPT_KERNELS)
+
+
+def test_operators_have_the_versions_and_types_of_the_kernels_table(contract: Contract) -> None:
+    table = supported(contract.kernels.revision)
+    for op in contract.operators:
+        has = table[op.name]
+        assert (op.lowest, op.highest, op.types) == (has.lowest, has.highest, has.types)
+    assert [op.id for op in contract.operators] == sorted(op.id for op in contract.operators)
+
+
+def test_spare_operators_are_linked_and_in_order(digits: Path) -> None:
+    limits = replace(LIMITS, extra_operators=("TANH", "ADD", "CONV_2D"))
+    plain = model_contracts([source(digits / "base.tflite")], LIMITS)
+    more = model_contracts([source(digits / "base.tflite")], limits)
+    names = {op.name for op in more.operators} - {op.name for op in plain.operators}
+    assert names == {"ADD", "TANH"}  # the third one is there anyway, and once
+    assert [op.id for op in more.operators] == sorted({op.id for op in more.operators})
+    assert more.models == plain.models
+
+
+def test_a_custom_operator_is_linked_in_the_version_that_the_model_has() -> None:
+    model = ModelSource("m", build(with_operator(default_spec(), "mine", 2)), "m")
+    contract = model_contracts([model], replace(LIMITS, arena_need={"m": 4096}))
+    (op,) = (op for op in contract.operators if op.custom)
+    assert (op.id, op.lowest, op.highest, op.types) == (custom_id("mine"), 1, 2, 0xFF)
+    assert parse_contract(contract_json(contract), "c") == contract
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "fault"),
+    [
+        ("CONV_3D", 1, "has no kernel for it"),
+        ("RELU", 9, r"RELU v9 for INT8: tflm-8d404de7 reference has v1 to v\d"),
+    ],
+)
+def test_a_model_that_the_kernels_cannot_run_is_refused(
+    name: str, version: int, fault: str
+) -> None:
+    model = ModelSource("m", build(with_operator(default_spec(), name, version)), "m")
+    with pytest.raises(Refusal, match=fault):
+        model_contracts([model], replace(LIMITS, arena_need={"m": 4096}))
+
+
+def test_an_element_type_that_the_kernels_do_not_have_is_refused() -> None:
+    spec = with_operator(default_spec(), "ELU")  # for FLOAT32 and INT8
+    floats = with_tensor(with_tensor(spec, 8, type=7), 9, type=7)
+    with pytest.raises(Refusal, match="ELU v1 for INT16: .* for FLOAT32, INT8"):
+        model_contracts(
+            [ModelSource("m", build(floats), "m")], replace(LIMITS, arena_need={"m": 4096})
+        )
 
 
 def test_the_model_is_found_by_name_or_alone(contract: Contract) -> None:
@@ -63,6 +162,20 @@ def test_the_model_is_found_by_name_or_alone(contract: Contract) -> None:
         ({"arena_need": {"other": 10000}}, "no model is named 'other'"),
         ({"version": {"other": 1}}, "no model is named 'other'"),
         ({"lowest_version": {"other": 1}}, "no model is named 'other'"),
+        ({"note": {"other": "x"}}, "no model is named 'other'"),
+        ({"labels": {"other": ("x",)}}, "no model is named 'other'"),
+        ({"extra_operators": ("RELUX",)}, "--extra-op RELUX: .* no operator of that name"),
+        ({"extra_operators": ("relu",)}, "--extra-op relu"),
+        ({"extra_operators": ("CONV_3D",)}, "--extra-op CONV_3D"),  # in the schema, not in TFLM
+        ({"meta_kept": 63}, "--meta-kept: 63 bytes"),
+        ({"meta_kept": 256}, "--meta-kept: 256 bytes"),
+        ({"note": {"app": "x" * 97}}, "note"),
+        ({"note": {"app": "x" * 96}, "meta_kept": 64}, "98 bytes, 64 stay with a model"),
+        ({"labels": {"app": ("x" * 250,)}}, "252 bytes, 192 stay with a model"),
+        ({"labels": {"app": ("x" * 251,)}, "meta_kept": 255}, "labels"),
+        ({"labels": {"app": ("a", "")}}, "'' is no label"),
+        ({"labels": {"app": ("a\nb",)}}, "is no label"),
+        ({"kernels": KernelBuild("12345678"), "arena_need": {"app": 9}}, "no tables for this rev"),
     ],
 )
 def test_limits_that_cannot_work_are_refused(
@@ -143,8 +256,9 @@ def test_text_that_is_no_contract_is_refused(text: str) -> None:
 
 
 def test_another_wire_version_is_refused(contract: Contract) -> None:
-    text = contract_json(contract).replace('"wire_version": 3', '"wire_version": 2')
-    with pytest.raises(Refusal, match="wire version 2"):
+    own = f'"wire_version": {wire.WIRE_VERSION}'
+    text = contract_json(contract).replace(own, '"wire_version": 3')
+    with pytest.raises(Refusal, match="wire version 3"):
         parse_contract(text, "c.json")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import zlib
@@ -15,7 +16,8 @@ from test_contract import LIMITS, source
 from modelkit import build, default_spec, with_operator
 from tinymldelta.errors import Refusal
 from tinymldelta.generate import ModelSource, generate
-from tinymldelta.tflm import BUILTINS, resolver_method
+from tinymldelta.tflm import BUILTINS, KernelBuild, resolver_method
+from tinymldelta.wire.constants import WIRE_VERSION
 
 STRICT = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
 
@@ -50,8 +52,13 @@ def test_only_what_changed_is_written(models: list[ModelSource], tmp_path: Path)
         os.utime(path, (1, 1))
     assert generate(models, LIMITS, tmp_path)[1] == []
     assert {p.stat().st_mtime for p in tmp_path.iterdir()} == {1}
-    _, written = generate(models, replace(LIMITS, kernel_build=1), tmp_path)
-    assert sorted(written) == ["contract.json", "tmd_contract.h"]
+    other = replace(
+        LIMITS,
+        kernels=KernelBuild(kernels="cmsis_nn"),
+        arena_need={"digits": 8192, "sst": 8192},
+        note={"digits": "another"},
+    )
+    assert sorted(generate(models, other, tmp_path)[1]) == ["contract.json", "tmd_contract.h"]
 
 
 def test_a_refused_model_leaves_the_folder_alone(models: list[ModelSource], tmp_path: Path) -> None:
@@ -147,7 +154,9 @@ def test_header_of_another_wire_version_does_not_compile(
 ) -> None:
     generate(models, LIMITS, tmp_path)
     header = tmp_path / "tmd_contract.h"
-    header.write_text(header.read_text().replace("TMD_WIRE_VERSION != 3", "TMD_WIRE_VERSION != 4"))
+    own, other = (f"TMD_WIRE_VERSION != {version}" for version in (WIRE_VERSION, WIRE_VERSION + 1))
+    assert own in header.read_text()
+    header.write_text(header.read_text().replace(own, other))
     result = subprocess.run(
         [
             "cc",
@@ -170,8 +179,10 @@ def test_header_of_another_wire_version_does_not_compile(
 def test_resolver_registers_exactly_the_operators(
     models: list[ModelSource], tmp_path: Path
 ) -> None:
-    contract, _ = generate(models, LIMITS, tmp_path)
+    limits = replace(LIMITS, extra_operators=("TANH", "GATHER_ND"))
+    contract, _ = generate(models, limits, tmp_path)
     text = (tmp_path / "tmd_op_resolver.h").read_text()
+    assert {"AddTanh", "AddGatherNd"} <= set(re.findall(r"resolver\.(\w+)", text))
     wanted = {resolver_method(op.name, custom=False) for op in contract.operators}
     registered = {
         line.split("resolver.")[1].split("(")[0]
@@ -200,7 +211,8 @@ def test_resolver_with_custom_operators_compiles(tmp_path: Path) -> None:
     if shutil.which("c++") is None:
         pytest.skip("no C++ compiler: apt install g++")
     spec = with_operator(with_operator(default_spec(), "my op*/"), "SignalWindow")
-    generate([ModelSource("m", build(spec), "m.tflite")], LIMITS, tmp_path)
+    limits = replace(LIMITS, arena_need={"m": 4096})
+    generate([ModelSource("m", build(spec), "m.tflite")], limits, tmp_path)
     folder = tmp_path / "tensorflow" / "lite" / "micro"
     folder.mkdir(parents=True)
     methods = [resolver_method(name, custom=False) for name in sorted(BUILTINS)] + ["AddWindow"]

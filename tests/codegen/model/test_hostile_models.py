@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from modelkit import (
     ModelSpec,
+    NodeSpec,
     TensorSpec,
     build,
     default_spec,
@@ -45,9 +46,31 @@ def _operator(spec: ModelSpec, index: int, **changes: object) -> ModelSpec:
     return replace(spec, operators=tuple(operators))
 
 
+def with_others(spec: ModelSpec, *others: ModelSpec) -> ModelSpec:
+    return replace(spec, others=others)
+
+
+def with_calls(spec: ModelSpec, *called: int | None) -> ModelSpec:
+    """As many subgraphs, and one more, each of which runs the one that is named."""
+    graphs = [
+        replace(
+            with_operator(spec, "CALL_ONCE"),
+            nodes=(*spec.nodes, NodeSpec(4, (), (), (), "CallOnceOptions", _runs(graph))),
+            outputs=spec.outputs,
+        )
+        if graph is not None
+        else spec
+        for graph in called
+    ]
+    return with_others(graphs[0], *graphs[1:], *([spec] if len(called) == 1 else []))
+
+
+def _runs(graph: int) -> dict[str, int | str]:
+    return {"InitSubgraphIndex": graph}
+
+
 FAULTS: dict[str, tuple[Make, str]] = {
-    "no subgraph": (lambda s: replace(s, subgraphs=0), "0 subgraphs"),
-    "several subgraphs": (lambda s: replace(s, subgraphs=2), "2 subgraphs"),
+    "no subgraph": (lambda s: replace(s, subgraphs=0), "no subgraph"),
     "several signatures": (lambda s: replace(s, signatures=2), "2 signatures"),
     "dynamic shape": (lambda s: with_tensor(s, 0, shape=(-1, 4, 4, 1)), "dynamic shape"),
     "string tensor": (lambda s: with_tensor(s, 3, type=tflite.TensorType.STRING), "STRING"),
@@ -74,9 +97,30 @@ FAULTS: dict[str, tuple[Make, str]] = {
         "code 127",
     ),
     "operator version 0": (lambda s: _operator(s, 0, version=0), "version 0"),
-    "control flow into no other subgraph": (
+    "control flow without options": (
         lambda s: with_operator(s, "WHILE"),
-        "node 4 is WHILE, which needs another subgraph",
+        "node 4 is WHILE and has no options",
+    ),
+    "control flow into no subgraph": (
+        lambda s: with_calls(s, 2),
+        "node 4 runs subgraph 2 of 2",
+    ),
+    "control flow into a negative subgraph": (
+        lambda s: with_calls(s, -1),
+        "node 4 runs subgraph -1 of 2",
+    ),
+    "a subgraph that runs itself": (lambda s: with_calls(s, 0), "subgraph 0 runs itself"),
+    "subgraphs that run each other": (
+        lambda s: with_calls(s, 1, 0),
+        "subgraph 0 runs itself",
+    ),
+    "subgraphs that run each other without end in sight": (
+        lambda s: with_calls(s, *range(1, 18), None),
+        "16 deep",
+    ),
+    "an output that another subgraph does not have": (
+        lambda s: with_others(s, replace(s, outputs=(9,))),
+        "subgraph 1's outputs name tensor 9 of 9",
     ),
     "external buffers in other files": (
         lambda s: replace(s, external_buffers=1),

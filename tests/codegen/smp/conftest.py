@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from smpkit import STAGED, Firmware, Serve, Served, done
+from clikit import done
+from smpkit import STAGED, Firmware, Serve, Served
 
 
 @pytest.fixture(scope="session")
@@ -16,8 +17,9 @@ def firmware(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Firmware
     base, target = digits / "base.tflite", digits / "target.tflite"
     done(
         "codegen", f"m={base}", "--out", folder, "--slot", 16384, "--erase", 2048, "--write", 8,
-        "--model-version", "1.0.0", "--lowest-version", "0.9.0",
+        "--model-version", "1.0.0", "--lowest-version", "0.9.0", "--note", "of the firmware",
     )  # fmt: skip
+    (folder / "labels").write_text("nought\n\u00e9in\n")
 
     def make(name: str, old: Path, new: Path, version: str, *options: object) -> Path:
         out = folder / f"{name}.tmd"
@@ -25,16 +27,17 @@ def firmware(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Firmware
         return out
 
     contract = folder / "contract.json"
+    told = ("--note", "run 7", "--labels", folder / "labels")
     return Firmware(
         contract,
         base,
         target,
         make("patch", base, target, "1.1.0", "--contract", contract, "--format", 1),
-        make("small", base, target, "1.1.0", "--contract", contract),
-        make("onwards", target, base, "1.2.0"),
-        make("too_large", base, digits / "refused_larger_arena.tflite", "1.1.0"),
-        make("elsewhere", target, digits / "refused_larger_arena.tflite", "1.1.0"),
-        make("low", base, target, "0.1.0"),
+        make("small", base, target, "1.1.0", "--contract", contract, *told),
+        make("onwards", target, base, "1.2.0", "--model", "m"),
+        make("too_large", base, digits / "refused_larger_arena.tflite", "1.1.0", "--model", "m"),
+        make("elsewhere", target, digits / "refused_larger_arena.tflite", "1.1.0", "--model", "m"),
+        make("low", base, target, "0.1.0", "--model", "m"),
     )
 
 

@@ -8,28 +8,19 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from smpkit import STAGED, TMD, Firmware, Serve, Served, bad_line, done, tmd
+from clikit import asked, done, refused, tmd
+from smpkit import STAGED, TMD, Firmware, Serve, Served, bad_line
+from tinymldelta.accuracy.record import AccuracyRecord, MetricKind
+from tinymldelta.contractfile import read_contract
 from tinymldelta.generate import read_facts
 from tinymldelta.interpreter import find_interpreter
-
-
-def asked(*arguments: object) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(done(*arguments, "--json"))
-    return document
-
-
-def refused(*arguments: object) -> str:
-    """A command that exits with 1 and says why in one line."""
-    result = tmd(*arguments)
-    assert result.exit_code == 1, result.output
-    assert result.stderr.startswith("tmd: ")
-    assert result.stderr.count("\n") == 1
-    return result.stderr
+from tinymldelta.patching import PatchOptions, make_patch
+from tinymldelta.said import Said
+from tinymldelta.smp import messages
 
 
 def sha(path: Path) -> str:
@@ -59,6 +50,52 @@ def test_a_patch_over_both_transports(device: Served, firmware: Firmware) -> Non
     kept = asked("sim", "status", device.flash)
     assert kept["active"]["sha256"] == sha(firmware.base)
     assert (kept["counts"]["illegal"], kept["counts"]["rewrites"]) == (0, 0)
+
+
+def test_what_is_said_of_the_model(device: Served, firmware: Firmware) -> None:
+    """By the firmware, by a patch of format 2, and by one that says nothing."""
+
+    def told() -> tuple[object, ...]:
+        said = asked("device", "status", *device.over_udp)["metadata"]
+        return (said["model_name"], said["model_version"], said["note"], said["labels"])
+
+    assert told() == (None, None, "of the firmware", None)
+    done("push", firmware.small, *device.over_udp, "--confirm")
+    assert told() == ("m", 0x01010000, "run 7", ["nought", "\u00e9in"])
+    text = done("device", "status", *device.over_serial)
+    assert "run 7" in text and "nought, \u00e9in" in text
+    # It is in flash.
+    device.kill()
+    device.start()
+    assert told()[2] == "run 7"
+    done("push", firmware.onwards, *device.over_udp)
+    assert told() == ("m", 0x01020000, None, None)
+
+
+def test_how_accurate_a_model_was_found(device: Served, firmware: Firmware, tmp_path: Path) -> None:
+    record = AccuracyRecord(MetricKind.ACCURACY, "", 100, 0.5, 0.75, b"\1\2\3\4")
+    patch = tmp_path / "gated.tmd"
+    made = make_patch(
+        firmware.base.read_bytes(),
+        firmware.target.read_bytes(),
+        where="patch",
+        target_where="target",
+        options=PatchOptions(said=Said("m", 0x01010000), accuracy=record.encode()),
+        contract=read_contract(firmware.contract),
+        index=0,
+    )
+    patch.write_bytes(made.data)
+    done("push", patch, *device.over_udp)
+    text = done("device", "status", *device.over_udp)
+    assert "accuracy 50.00 % -> 75.00 % on 100 samples, data 01020304" in text
+    state = asked("device", "status", *device.over_udp)
+    assert state["metadata"]["accuracy"] == record.encode().hex()
+
+
+def test_firmware_that_does_not_tell(device: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages.Metadata, "_COMMAND_ID", 99)
+    assert asked("device", "status", *device.over_udp)["metadata"] is None
+    assert "of the firmware" not in done("device", "status", *device.over_udp)
 
 
 def test_the_target_is_there_already(device: Served, firmware: Firmware) -> None:

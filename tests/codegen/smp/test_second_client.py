@@ -18,7 +18,7 @@ import cbor2
 import pytest
 
 from smpkit import Firmware, Served
-from tinymldelta.wire.constants import SMP_GROUP, SmpCommand
+from tinymldelta.wire.constants import SMP_GROUP, SmpCommand, Tlv
 
 mcumgr_toolkit = pytest.importorskip("mcumgr_toolkit")
 
@@ -35,7 +35,8 @@ def ask(device: Served, request: pytest.FixtureRequest) -> Ask:
     client.use_auto_frame_size()
 
     def command(number: SmpCommand, **fields: Any) -> Any:
-        return client.raw_command(number is not SmpCommand.STATUS, SMP_GROUP, number.value, fields)
+        writes = number not in (SmpCommand.STATUS, SmpCommand.METADATA)
+        return client.raw_command(writes, SMP_GROUP, number.value, fields)
 
     return command
 
@@ -85,6 +86,8 @@ def test_a_patch(ask: Ask, plain: Plain, firmware: Firmware) -> None:
     status = ask(SmpCommand.STATUS)
     assert bytes(status["sha"]) == hashlib.sha256(firmware.base.read_bytes()).digest()
     assert (status["model"], status["models"], status["trial"]) == ("m", ["m"], False)
+    said = b"of the firmware"
+    assert ask(SmpCommand.METADATA) == {"meta": bytes((Tlv.NOTE, len(said))) + said}
     assert ask(SmpCommand.BEGIN, **begin) == {"off": 0}
     assert plain.send(patch, 0, 1000) == {"off": 1000}
     # Late data, a second beginning, and a look in between.
@@ -134,6 +137,12 @@ def test_both_versions_of_refusals(plain: Plain, firmware: Firmware) -> None:
     assert plain.ask(3, {}) == {"err": {"group": 84, "rc": 1}, "off": 0}
     assert plain.ask(0, {}, version=0, op=0)["len"] == 9
     # SMP's own: a command that there is not, the wrong op, a field of the wrong type, a version.
-    assert plain.ask(7, {}) == plain.ask(0, {}) == plain.ask(3, {}, op=0) == {"rc": 8}
+    assert (
+        plain.ask(8, {}, op=0)
+        == plain.ask(7, {})
+        == plain.ask(0, {})
+        == plain.ask(3, {}, op=0)
+        == {"rc": 8}
+    )
     assert plain.ask(1, {"len": "9", "id": 9}) == plain.ask(1, []) == {"rc": 3}
     assert plain.ask(0, {}, version=2, op=0) == {"rc": 13}

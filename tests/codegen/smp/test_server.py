@@ -15,7 +15,7 @@ from smp.exceptions import SMPException
 
 from smp import packet as reference
 from smpkit import Firmware
-from tinymldelta.contract import read_contract
+from tinymldelta.contractfile import read_contract
 from tinymldelta.native import Device, Options, geometry_of
 from tinymldelta.smp.packet import LineReader, read_header, to_lines
 from tinymldelta.smp.server import BUFFER_BYTES, Server
@@ -46,7 +46,7 @@ def request(command: int, payload: bytes, *, group: int = SMP_GROUP, first: int 
 
 
 def answer(server: Server, command: int, document: Any) -> Any:
-    first = 0x08 if command == SmpCommand.STATUS else 0x0A
+    first = 0x08 if command in (SmpCommand.STATUS, SmpCommand.METADATA) else 0x0A
     reply = server.answer(request(command, cbor2.dumps(document), first=first))
     return None if reply is None else cbor2.loads(reply[8:])
 

@@ -6,15 +6,20 @@
  *
  *	replay CASES
  *
- * The file, all numbers little-endian: 8 bytes "TMDCASE1", then cases until the end, each
+ * The file, all numbers little-endian: 8 bytes "TMDCASE2", then cases until the end, each
  *
  *	i32 expected status
- *	u32 bytes of base | of patch | of target (0 unless the status is OK)
- *	u32 accept flags | formats, as bits | decoder | TFLM ABI | arena | opset hash | io hash | slot bytes
- *	base | patch | target
+ *	u32 bytes of base | of patch | of target | of what is kept (the last two 0 unless it is OK)
+ *	u32 accept flags | formats, as bits | decoder | metadata kept at most | write unit
+ *	u32 arena | slot bytes | TFLM ABI | opset hash | io hash
+ *	u32 kernels | tensors | quantisation | tensor names
+ *	u32 bytes of the model's name | operators
+ *	name | operators, each u32 id, u8 lowest, u8 highest, u8 types | base | patch | target | kept
  *
- * Every case is applied staged and streamed, each on a fresh device. What must hold besides the
- * status: OK leaves exactly the target, seen by a store that starts from rubbish in RAM; a refusal
+ * Case n runs on the geometry n modulo their number, whose write unit it has. It is applied staged
+ * and streamed, each on a fresh device. What must hold besides the status: OK leaves exactly the
+ * target, seen by a store that starts from rubbish in RAM, and behind it, at the next write unit,
+ * what is kept of the patch's metadata; a refusal
  * leaves base and its slot, staged and before the body also every byte of flash, and nobody takes
  * what a streamed body left in the other slot for anything; no operation was one that flash does not
  * allow, and no place was programmed twice.
@@ -25,8 +30,11 @@
 
 #include <sim/device.h>
 
-#define FIELDS 12
+#define FIELDS 21
 #define CASE_MAX 0x100000u
+#define NAME_MAX_BYTES 31u
+#define OPERATORS_MAX 64u
+#define OPERATOR_BYTES 7u
 
 /* Small, so that a case costs little; unlike each other in all that the store has to mind. */
 static const struct tmd_sim_geometry geometries[] = {
@@ -44,9 +52,12 @@ struct one_case {
 	uint32_t base_bytes;
 	uint32_t patch_bytes;
 	uint32_t target_bytes;
+	uint32_t kept_bytes;
 	struct tmd_contract contract;
 	struct tmd_model_contract model;
-	uint8_t *bytes; /* base, patch, target */
+	char name[NAME_MAX_BYTES + 1u];
+	struct tmd_operator operators[OPERATORS_MAX];
+	uint8_t *bytes; /* base, patch, target, kept */
 };
 
 static unsigned long passed;
@@ -70,6 +81,28 @@ static uint32_t largest_unit(const struct tmd_sim_geometry *g)
 	return largest;
 }
 
+/* The model's name and the operators, which are told by their number. */
+static bool read_linked(FILE *file, struct one_case *c, uint32_t name_bytes, uint32_t operators_n)
+{
+	uint8_t raw[OPERATOR_BYTES];
+
+	if (name_bytes > NAME_MAX_BYTES || operators_n > OPERATORS_MAX ||
+	    fread(c->name, 1, name_bytes, file) != name_bytes) {
+		return false;
+	}
+	for (uint32_t i = 0; i < operators_n; i++) {
+		if (fread(raw, sizeof(raw), 1, file) != 1u) {
+			return false;
+		}
+		c->operators[i] = (struct tmd_operator){get_u32(raw), raw[4], raw[5], raw[6]};
+	}
+	c->contract.operators = c->operators;
+	c->contract.operators_n = (uint16_t)operators_n;
+	c->model.name = c->name;
+	c->model.id = tmd_crc32(0, (const uint8_t *)c->name, name_bytes);
+	return true;
+}
+
 static bool read_case(FILE *file, struct one_case *c, const struct tmd_sim_geometry *g)
 {
 	uint8_t raw[4 * FIELDS];
@@ -88,23 +121,36 @@ static bool read_case(FILE *file, struct one_case *c, const struct tmd_sim_geome
 	c->base_bytes = f[1];
 	c->patch_bytes = f[2];
 	c->target_bytes = f[3];
-	c->contract.wire_version = TMD_WIRE_VERSION;
-	c->contract.accept = (uint16_t)f[4];
-	c->contract.formats = (uint16_t)f[5];
-	c->contract.decoder = (uint16_t)f[6];
-	c->contract.tflm_abi = (uint16_t)f[7];
-	c->contract.erase_bytes = largest_unit(g);
-	c->contract.write_bytes = g->write_bytes;
-	c->contract.models_n = 1;
-	c->contract.models = &c->model;
-	c->model.name = "case";
-	c->model.arena_bytes = f[8];
-	c->model.opset_hash = f[9];
-	c->model.io_hash = f[10];
-	c->model.slot_bytes = f[11];
-	c->model.model_bytes = c->base_bytes;
-	total = (size_t)c->base_bytes + c->patch_bytes + c->target_bytes;
-	if (c->base_bytes > CASE_MAX || c->patch_bytes > CASE_MAX || c->target_bytes > CASE_MAX) {
+	c->kept_bytes = f[4];
+	c->contract = (struct tmd_contract){
+		.wire_version = TMD_WIRE_VERSION,
+		.accept = (uint16_t)f[5],
+		.formats = (uint16_t)f[6],
+		.decoder = (uint16_t)f[7],
+		.meta_kept = (uint16_t)f[8],
+		.write_bytes = f[9],
+		.tflm_abi = (uint16_t)f[12],
+		.kernels = f[15],
+		.erase_bytes = largest_unit(g),
+		.models = &c->model,
+		.models_n = 1,
+	};
+	c->model = (struct tmd_model_contract){
+		.arena_bytes = f[10],
+		.slot_bytes = f[11],
+		.opset_hash = f[13],
+		.io_hash = f[14],
+		.tensors = f[16],
+		.quantisation = f[17],
+		.tensor_names = f[18],
+		.model_bytes = c->base_bytes,
+	};
+	if (c->contract.write_bytes != g->write_bytes || !read_linked(file, c, f[19], f[20])) {
+		return false;
+	}
+	total = (size_t)c->base_bytes + c->patch_bytes + c->target_bytes + c->kept_bytes;
+	if (c->base_bytes > CASE_MAX || c->patch_bytes > CASE_MAX ||
+	    c->target_bytes > CASE_MAX || c->kept_bytes > TMD_STORE_METADATA_MAX) {
 		return false;
 	}
 	c->bytes = malloc(total + 1u);
@@ -157,7 +203,7 @@ static bool ends_in_head(const uint8_t *patch, uint32_t bytes)
 	(void)number_at(patch, bytes, &at);
 	at += TMD_F2_BASE_DIGEST_SIZE + TMD_F2_TARGET_DIGEST_SIZE;
 	meta = number_at(patch, bytes, &at);
-	return meta > bytes || at + meta > bytes;
+	return meta > bytes || at + meta + TMD_F2_CRC_SIZE > bytes;
 }
 
 /* Was this decided before the first byte of the body? */
@@ -169,7 +215,7 @@ static bool is_of_head(int status, const uint8_t *patch, uint32_t bytes)
 	return status == TMD_ERR_FORMAT || status == TMD_ERR_HEADER ||
 	       status == TMD_ERR_DECODER || status == TMD_ERR_SIGNATURE ||
 	       status == TMD_ERR_DIGEST_KIND || status == TMD_ERR_METADATA ||
-	       (status <= TMD_ERR_UNGUARDED && status >= TMD_ERR_SELF_TEST);
+	       (status <= TMD_ERR_UNGUARDED && status >= TMD_ERR_TENSOR_NAMES);
 }
 
 static bool holds_model(struct tmd_sim_device *d, const uint8_t *model, uint32_t bytes)
@@ -181,6 +227,21 @@ static bool holds_model(struct tmd_sim_device *d, const uint8_t *model, uint32_t
 		return false;
 	}
 	return opened.bytes == bytes && opened.at != NULL && memcmp(opened.at, model, bytes) == 0;
+}
+
+/* Does the slot with the new model hold this behind it, and does the store tell it? */
+static bool holds_kept(struct tmd_sim_device *d, const struct one_case *c)
+{
+	const uint8_t *kept = c->bytes + c->base_bytes + c->patch_bytes + c->target_bytes;
+	const uint32_t unit = c->contract.write_bytes;
+	const uint32_t at = (c->target_bytes + unit - 1u) / unit * unit;
+	uint8_t told[TMD_STORE_METADATA_MAX];
+
+	return d->store.active.slot < 2u &&
+	       tmd_store_metadata_block(&d->store, told, sizeof(told)) == (int)c->kept_bytes &&
+	       memcmp(told, kept, c->kept_bytes) == 0 &&
+	       memcmp(&d->sim.bytes[d->config.slot[d->store.active.slot].offset + at], kept,
+		      c->kept_bytes) == 0;
 }
 
 static void run(const struct one_case *c, unsigned long number, bool staged)
@@ -230,6 +291,9 @@ static void run(const struct one_case *c, unsigned long number, bool staged)
 		if (!holds_model(&d, target, c->target_bytes)) {
 			fail(number, how, "the active model is not the target", got, c->expected);
 		}
+		if (c->expected == TMD_OK && !holds_kept(&d, c)) {
+			fail(number, how, "the metadata are not behind it", got, c->expected);
+		}
 	} else {
 		struct tmd_store_info info;
 		uint32_t other;
@@ -269,7 +333,7 @@ int main(int argc, char **argv)
 	FILE *file = argc == 2 ? fopen(argv[1], "rb") : NULL;
 
 	if (file == NULL || fread(magic, sizeof(magic), 1, file) != 1u ||
-	    memcmp(magic, "TMDCASE1", sizeof(magic)) != 0) {
+	    memcmp(magic, "TMDCASE2", sizeof(magic)) != 0) {
 		(void)fprintf(stderr, "usage: %s CASES\n", argv[0]);
 		return 2;
 	}

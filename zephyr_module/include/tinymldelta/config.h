@@ -68,6 +68,15 @@
 #define TMD_TAKES_LEAN 0
 #endif
 
+/*
+ * Bytes of metadata that stay with a model: they stand in its slot behind it, and are judged again
+ * whenever it is opened. 64 to 255, in RAM during an update. The contract says what a firmware has,
+ * and the generated header refuses to compile against less.
+ */
+#ifndef TMD_META_KEPT
+#define TMD_META_KEPT 192
+#endif
+
 /* Whether patches of format 1 are read, 0 or 1. */
 #ifndef TMD_WITH_FORMAT_1
 #define TMD_WITH_FORMAT_1 1

@@ -38,20 +38,31 @@ extern "C" {
 #define TMD_TARGET_DIGEST_MAX 16
 #endif
 
+/* Metadata that are numbers, and that stay with a model. A record in flash knows those of format 1. */
+#if TMD_DECODER != TMD_DECODER_NONE
+#define TMD_VALUES_N TMD_TLV_NUMBERS_N
+#define TMD_KEPT_N TMD_META_KEPT
+#else
+#define TMD_VALUES_N TMD_RECORD_NUMBERS_N
+#define TMD_KEPT_N 1
+#endif
+
 /* What a patch says of itself, whatever its format. Valid once the head is complete. */
 struct tmd_patch_info {
 	uint32_t base_bytes;
 	uint32_t target_bytes;
-	uint32_t value[TMD_TLVS_N]; /* by tag - 1; 0 if that bit of `present` is not set */
+	uint32_t present;             /* bit n is set if the patch carries the TLV with tag n + 1 */
+	uint32_t value[TMD_VALUES_N]; /* numbers by tag - 1; 0 if the patch does not carry them */
 	uint16_t chunks_n;
 	uint16_t meta_bytes;
 	uint8_t format;
 	uint8_t digest_kind;       /* TMD_DIGEST_* */
 	uint8_t base_digest_bytes; /* how much of it the patch carries */
 	uint8_t target_digest_bytes;
-	uint8_t present;           /* bit n is set if the patch carries the TLV with tag n + 1 */
+	uint8_t kept_bytes;        /* of `kept`; 0 in format 1 */
 	uint8_t base_digest[TMD_BASE_DIGEST_MAX];     /* the first bytes of it, as digest_kind says */
 	uint8_t target_digest[TMD_TARGET_DIGEST_MAX]; /* likewise */
+	uint8_t kept[TMD_KEPT_N];  /* the TLVs of format 2, but for vendors' ones, as the patch has them */
 };
 
 /* Decoder of format 1. Private to core/format1.c. */
@@ -69,6 +80,9 @@ struct tmd_f1 {
 /* Reader of a head, of either format. Private to core/. */
 struct tmd_head {
 	uint32_t number; /* what has come of one */
+#if TMD_DECODER != TMD_DECODER_NONE
+	uint32_t crc;    /* of the head so far */
+#endif
 	uint16_t left;   /* bytes left of the metadata */
 	uint8_t step;
 	uint8_t field;

@@ -48,6 +48,7 @@ enum tmd_smp_fields {
 struct tmd_smp_request {
 	const char *model; /* not terminated; NULL: none was named */
 	const uint8_t *data;
+	uint8_t *meta;        /* METADATA: where they go, room for TMD_STORE_METADATA_MAX bytes */
 	uint32_t model_bytes; /* length of the name */
 	uint32_t data_bytes;
 	uint32_t len;
@@ -69,6 +70,7 @@ struct tmd_smp_reply {
 	struct tmd_active active;    /* status, finish */
 	struct tmd_store_info info;  /* status, finish */
 	uint16_t model;              /* status, finish: index into contract->models */
+	uint8_t meta_bytes;          /* metadata: how many there are at request->meta */
 	uint8_t trial_starts;        /* status: starts of a new model, until confirmed */
 	bool staging;                /* status: is there a staging region? */
 };

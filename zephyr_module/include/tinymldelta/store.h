@@ -141,6 +141,19 @@ int tmd_model_read(const struct tmd_store *store, const struct tmd_model *model,
 int tmd_store_read(const struct tmd_store *store, uint32_t offset, void *buf,
 		   uint32_t bytes) TMD_MUST_CHECK;
 
+/*
+ * What is said of the active model: the value of the TLV `tag` (TMD_TLV_MODEL_NAME, _NOTE, _LABELS,
+ * _ACCURACY, _OPERATORS) as its patch had it, or as the contract has it of the firmware's own. Up to
+ * `size` bytes are copied. Returns its length, 0 if nothing is said, or a status below 0.
+ */
+int tmd_store_metadata(const struct tmd_store *store, uint8_t tag, void *buf,
+		       uint32_t size) TMD_MUST_CHECK;
+
+/* All that is said of it, as TLVs; likewise. No model has more than TMD_STORE_METADATA_MAX bytes. */
+#define TMD_STORE_METADATA_MAX 255u
+int tmd_store_metadata_block(const struct tmd_store *store, void *buf,
+			     uint32_t size) TMD_MUST_CHECK;
+
 #if TMD_TRIAL
 /*
  * End the trial of the model that was opened: it stays, and its version floor counts from now on.

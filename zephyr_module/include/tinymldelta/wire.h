@@ -6,12 +6,14 @@
 #ifndef TINYMLDELTA_WIRE_H
 #define TINYMLDELTA_WIRE_H
 
-#define TMD_WIRE_VERSION 3
+#define TMD_WIRE_VERSION 4
 
 /* Limits: a patch beyond one of them is refused. */
 #define TMD_META_MAX 1024u /* bytes of metadata in one patch */
 #define TMD_CHUNK_PAYLOAD_MAX 65535u /* bytes of encoded payload in one chunk of format 1 */
 #define TMD_MODEL_MAX 2147483647u /* bytes of one model; offsets then never wrap in 32 bits */
+#define TMD_OPERATOR_CODE_MAX 32767u /* code of a builtin operator */
+#define TMD_OPERATOR_VERSION_MAX 63u /* version of an operator */
 #define TMD_WRITE_UNIT_MAX 256u /* bytes of one flash write unit */
 
 /* Patch formats: the first byte of a patch. */
@@ -23,9 +25,13 @@
 #define TMD_DECODER_LEAN 1 /* format 2, made for the lean decoder */
 #define TMD_DECODER_DEFAULT 2 /* every patch of format 2 */
 
-/* What a contract accepts beyond the default. */
-#define TMD_ACCEPT_UNGUARDED 0x0001u /* patches that lack guardrail TLVs */
-#define TMD_ACCEPT_NO_DIGEST 0x0002u /* patches without digests (digest kind NONE) */
+/* Policies of a contract. */
+#define TMD_ACCEPT_UNGUARDED 0x0001u /* patches that lack guardrail TLVs are taken */
+#define TMD_ACCEPT_NO_DIGEST 0x0002u /* patches without digests (digest kind NONE) are taken */
+#define TMD_ACCEPT_KERNELS_WARNED 0x0004u /* models proven on other kernels are taken, with a warning */
+#define TMD_ACCEPT_KERNELS 0x0008u /* models proven on other kernels are taken */
+#define TMD_ACCEPT_QUANTISATION 0x0010u /* scales and zero points of in and out tensors are free: the application reads them from the tensors */
+#define TMD_COMPARE_NAMES 0x0020u /* names of in and out tensors are compared too */
 
 /* Kinds of digest. */
 #define TMD_DIGEST_NONE 0u /* no digest; taken only if the contract accepts it */
@@ -62,7 +68,7 @@
 
 /* Offsets into the record in flash; all fields are little-endian. */
 #define TMD_RECORD_MAGIC 0u /* u16: 0x4D54 ('TM') */
-#define TMD_RECORD_VERSION 2u /* u8: layout of this record: 2 */
+#define TMD_RECORD_VERSION 2u /* u8: layout of this record: 3 */
 #define TMD_RECORD_ACTIVE 3u /* u8: which model is active: 0 or 1, a slot's; 2, the one compiled in; 0x80 is added while it is on trial */
 #define TMD_RECORD_SEQUENCE 4u /* u32: rises by one from record to record, modulo 2^32 */
 #define TMD_RECORD_FLOOR 8u /* u32: lowest model version that is accepted */
@@ -78,15 +84,15 @@
 #define TMD_ENTRY_SHA256 4u /* u8[16]: first bytes of the SHA-256 of all that the slot holds */
 #define TMD_ENTRY_ARENA 20u /* u32: `REQ_ARENA_BYTES`; in state `STREAMED`, the erase unit that comes next; in state `PLANNED`, here begin 28 bytes of which bit n says that erase unit n is being written */
 #define TMD_ENTRY_ABI 24u /* u32: `TFLM_ABI` */
-#define TMD_ENTRY_OPSET 28u /* u32: `OPSET_HASH` */
+#define TMD_ENTRY_OPSET 28u /* u32: `OPSET_HASH`; if `meta_bytes` is not 0, the CRC-32 of the metadata in the slot */
 #define TMD_ENTRY_IO 32u /* u32: `IO_HASH` */
 #define TMD_ENTRY_VERSION 36u /* u32: `MODEL_VERSION` */
 #define TMD_ENTRY_FLOOR 40u /* u32: `VERSION_FLOOR` */
 #define TMD_ENTRY_MODEL_BYTES 44u /* u32: `SELF_TEST`; the length of the model, behind which test vectors may lie */
-#define TMD_ENTRY_PRESENT 48u /* u8: bit n: the patch carried the TLV with tag n + 1 */
+#define TMD_ENTRY_PRESENT 48u /* u8: bit n: the patch carried the TLV with tag n + 1, of those above */
 #define TMD_ENTRY_STATE 49u /* u8: slot state */
 #define TMD_ENTRY_STARTS 50u /* u8: how often the model was started on trial; in state `PLANNED`, the erase unit that comes next */
-#define TMD_ENTRY_RESERVED 51u /* u8: 0 */
+#define TMD_ENTRY_META_BYTES 51u /* u8: length of the metadata that the slot holds behind the target; 0: what stands here is all */
 #define TMD_ENTRY_SIZE 52u
 
 /* Offsets into the first block of a staging region; all fields are little-endian. */
@@ -105,6 +111,18 @@
 #define TMD_SELF_TEST_TOLERANCE 12u /* u32: how far an element may be off: binary32 for FLOAT32, else a number */
 #define TMD_SELF_TEST_SIZE 16u
 
+/* Offsets into the value of ACCURACY; all fields are little-endian. */
+#define TMD_ACCURACY_METRIC 0u /* u8: 1 accuracy, 2 mean absolute error, 3 area under the curve, 4 the user's own */
+#define TMD_ACCURACY_INTERPRETER 1u /* u8: 1 LiteRT, 2 TensorFlow, 3 TensorFlow Lite Micro, 0 another */
+#define TMD_ACCURACY_SAMPLES 2u /* u32: how many, at least 2 */
+#define TMD_ACCURACY_BASE 6u /* u32: the metric's value for the base, as binary32 */
+#define TMD_ACCURACY_TARGET 10u /* u32: the same for the target */
+#define TMD_ACCURACY_DATA 14u /* u8[4]: first bytes of the SHA-256 of the samples */
+#define TMD_ACCURACY_SIZE 18u
+
+/* An entry has the first numbers among the TLVs, in the order of tags. */
+#define TMD_RECORD_NUMBERS_N ((TMD_ENTRY_PRESENT - TMD_ENTRY_ARENA) / 4u)
+
 /* Format 2: its first byte is the format with these flags. */
 #define TMD_F2_SIGNED 0x10u /* an area with signatures follows the metadata */
 #define TMD_F2_SAME_LENGTH 0x20u /* the target is as long as the base; its length is left out */
@@ -112,6 +130,7 @@
 #define TMD_F2_RESERVED 0x80u /* 0 */
 #define TMD_F2_BASE_DIGEST_SIZE 8u
 #define TMD_F2_TARGET_DIGEST_SIZE 16u
+#define TMD_F2_CRC_SIZE 4u /* of all of the head that stands before it */
 
 /* What a decoder of format 2 holds. */
 #define TMD_F2_RANGES 8 /* ranges of words that are changed ahead of their place */
@@ -150,7 +169,7 @@ enum { TMD_F2_PLAIN, TMD_F2_SCALED, TMD_F2_GAINED, TMD_F2_NEW };
 enum { TMD_F2_HAS_CHANGED, TMD_F2_HAS_PRODUCT, TMD_F2_HAS_LIMITS };
 
 #define TMD_RECORD_MAGIC_VALUE 0x4D54u
-#define TMD_RECORD_VERSION_VALUE 2u
+#define TMD_RECORD_VERSION_VALUE 3u
 #define TMD_STAGING_MAGIC_VALUE 0x53444D54u
 
 /* What a record says of a slot. */
@@ -162,7 +181,7 @@ enum tmd_slot_state {
 	TMD_SLOT_IS_REVERTED = 4 /* a whole model that failed its trial */
 };
 
-/* Metadata TLVs: tag, and the one length that each value may have. */
+/* Metadata TLVs by their tags. */
 #define TMD_TLV_REQ_ARENA_BYTES 0x01u /* tensor arena that the target needs, in bytes */
 #define TMD_TLV_TFLM_ABI 0x02u /* kernel build (high byte) and TFLite schema version (low byte) */
 #define TMD_TLV_OPSET_HASH 0x03u /* hash of the operators that the target uses, with versions */
@@ -170,30 +189,57 @@ enum tmd_slot_state {
 #define TMD_TLV_MODEL_VERSION 0x05u /* version of the target; 0 if it is missing */
 #define TMD_TLV_VERSION_FLOOR 0x06u /* lowest version that the device takes once the target is confirmed */
 #define TMD_TLV_SELF_TEST 0x07u /* where in the target its test vectors begin, which is the length of its model */
-#define TMD_TLVS_N 7u /* their tags are 1 to this */
-/* The one length of each value, by tag - 1. */
-#define TMD_TLV_SIZES {4u, 2u, 4u, 4u, 4u, 4u, 4u}
+#define TMD_TLV_KERNELS 0x08u /* identity of the kernel build on which the target's accuracy was proven */
+#define TMD_TLV_TENSORS 0x09u /* hash of the element types and shapes of the target's in and out tensors */
+#define TMD_TLV_QUANTISATION 0x0au /* hash of their scales and zero points */
+#define TMD_TLV_TENSOR_NAMES 0x0bu /* hash of their names; only for firmware that compares names */
+#define TMD_TLV_MODEL_NAME 0x0cu /* for which of the firmware's models the patch is; ASCII */
+#define TMD_TLV_OPERATORS 0x0du /* operators that the target needs, with versions and element types */
+#define TMD_TLV_NOTE 0x0eu /* what its makers say of the target, such as the training run; UTF-8 */
+#define TMD_TLV_LABELS 0x0fu /* names of the target's classes, in their order, each but the last followed by a line feed; UTF-8 */
+#define TMD_TLV_ACCURACY 0x10u /* how base and target did on the data that the patch was gated with, as below */
+#define TMD_TLVS_N 16u /* their tags are 1 to this */
+#define TMD_TLV_NUMBERS_N 11u /* those up to this tag are numbers */
+/* In which format a TLV may stand: bit n is for the tag n + 1. */
+#define TMD_F1_TLVS 0x0000007fu
+#define TMD_F2_TLVS 0x0000fff1u
+/* The least and the most bytes of each value, by tag - 1. */
+#define TMD_TLV_LEAST {4u, 2u, 4u, 4u, 4u, 4u, 4u, 4u, 4u, 4u, 4u, 1u, 0u, 1u, 1u, 18u}
+#define TMD_TLV_MOST {4u, 2u, 4u, 4u, 4u, 4u, 4u, 4u, 4u, 4u, 4u, 31u, 96u, 96u, 250u, 18u}
+#define TMD_MODEL_NAME_MAX 31u
+#define TMD_OPERATORS_MAX 96u
+#define TMD_NOTE_MAX 96u
+#define TMD_LABELS_MAX 250u
+#define TMD_ACCURACY_MAX 18u
 #define TMD_TLV_VENDOR_FIRST 0x80u /* from here up: ignored by the core */
 
-/*
- * The guardrails, in the order in which they are evaluated. Rule r reads the TLV with tag r + 1, and
- * refuses with TMD_ERR_ARENA - r.
- */
+/* The guardrails, in the order in which they are evaluated. */
 enum tmd_rule {
-	TMD_RULE_ARENA = 0, /* the arena that the target needs is at most the arena of the firmware */
-	TMD_RULE_ABI = 1, /* kernel build and schema version are those of the firmware */
-	TMD_RULE_OPERATORS = 2, /* operators and their versions are those of the model that the firmware was built for */
-	TMD_RULE_IO = 3, /* element type, shape and quantisation of every in and out tensor are unchanged */
-	TMD_RULE_SLOT = 4, /* the target fits the slot */
-	TMD_RULES_N = 5
+	TMD_RULE_NAME = 0, /* the patch is for this model */
+	TMD_RULE_ARENA = 1, /* the arena that the target needs is at most the arena of the firmware */
+	TMD_RULE_ABI = 2, /* kernel build (and, in format 1, schema version) are those of the firmware */
+	TMD_RULE_OPERATORS = 3, /* the firmware has linked each operator, in this version and for these element types (in format 1: they are those of the model that the firmware was built for) */
+	TMD_RULE_IO = 4, /* element type and shape of every in and out tensor are unchanged (in format 1: and their quantisation) */
+	TMD_RULE_QUANTISATION = 5, /* scales and zero points of every in and out tensor are unchanged */
+	TMD_RULE_TENSOR_NAMES = 6, /* names of in and out tensors are unchanged */
+	TMD_RULE_SLOT = 7, /* the target, and behind it its metadata, fit the slot */
+	TMD_RULES_N = 8
 };
+/* What each reads in a format: a tag, 0 for the header, 0xFF if it does not exist there. */
+#define TMD_F1_RULE_TLVS {255u, 1u, 2u, 3u, 4u, 255u, 255u, 0u}
+#define TMD_F2_RULE_TLVS {12u, 1u, 8u, 13u, 9u, 10u, 11u, 0u}
+#define TMD_NO_RULE 0xFFu
+/* With which status each refuses, as the number without its sign. */
+#define TMD_RULE_REFUSALS {50u, 41u, 42u, 43u, 44u, 51u, 52u, 45u}
 
 /* What came of evaluating one guardrail. */
 enum tmd_verdict {
 	TMD_PASS = 0, /* holds */
 	TMD_FAIL = 1, /* does not hold */
 	TMD_MISSING = 2, /* the patch does not carry the TLV, so the rule cannot be evaluated: refused */
-	TMD_WAIVED = 3 /* the TLV is missing and the contract accepts unguarded patches */
+	TMD_WAIVED = 3, /* the TLV is missing and the contract accepts unguarded patches */
+	TMD_WARNED = 4, /* does not hold, and the contract only warns of that */
+	TMD_FREE = 5 /* the contract leaves it free */
 };
 
 /* The management group of SMP: its number unless the firmware chose another, and its commands. */
@@ -206,7 +252,8 @@ enum tmd_smp_command {
 	TMD_SMP_FINISH = 3, /* write: all bytes are there: apply the patch */
 	TMD_SMP_CONFIRM = 4, /* write: the model on trial stays */
 	TMD_SMP_REVERT = 5, /* write: the model on trial goes, and the one before it is back */
-	TMD_SMP_ERASE = 6 /* write: give up the patch that was begun, and forget what the inactive slot and the staging region hold */
+	TMD_SMP_ERASE = 6, /* write: give up the patch that was begun, and forget what the inactive slot and the staging region hold */
+	TMD_SMP_METADATA = 7 /* read: what is said of the active model */
 };
 
 /* Every function that can fail returns one of these. */
@@ -235,14 +282,17 @@ enum tmd_status {
 	TMD_ERR_SIGNATURE = -27, /* the patch is signed, and the firmware cannot check signatures */
 	TMD_ERR_UNGUARDED = -40, /* a guardrail TLV is missing */
 	TMD_ERR_ARENA = -41, /* the target needs a larger tensor arena than the firmware has */
-	TMD_ERR_ABI = -42, /* the target was made for another kernel build or schema version */
-	TMD_ERR_OPERATORS = -43, /* the target uses other operators or versions than the firmware was built for */
+	TMD_ERR_ABI = -42, /* the target was proven on other kernels than the firmware has */
+	TMD_ERR_OPERATORS = -43, /* the target uses an operator, version or element type that the firmware has not linked */
 	TMD_ERR_IO = -44, /* the target's in or out tensors differ from those the application was built for */
-	TMD_ERR_SLOT = -45, /* the target does not fit the slot */
+	TMD_ERR_SLOT = -45, /* the target and its metadata do not fit the slot */
 	TMD_ERR_BASE = -46, /* the patch was made for another base than the active model */
 	TMD_ERR_VERSION = -47, /* the target's version is lower than the lowest that is accepted */
 	TMD_ERR_REVERTED = -48, /* the target failed its trial on this device */
 	TMD_ERR_SELF_TEST = -49, /* the model fails its test vectors, or the firmware cannot run them */
+	TMD_ERR_NAME = -50, /* the patch is for another model */
+	TMD_ERR_QUANTISATION = -51, /* scales or zero points of the target's in or out tensors differ from those the application was built for */
+	TMD_ERR_TENSOR_NAMES = -52, /* the target's in or out tensors have other names than those the application was built for */
 	TMD_ERR_CHUNK_ENCODING = -60, /* a chunk has an unknown encoding or an impossible length */
 	TMD_ERR_CHUNK_ORDER = -61, /* chunks overlap or are out of order */
 	TMD_ERR_CHUNK_BOUNDS = -62, /* a chunk reaches beyond the target */
@@ -278,14 +328,17 @@ enum tmd_status {
 	X(TMD_ERR_SIGNATURE, "SIGNATURE", "the patch is signed, and the firmware cannot check signatures") \
 	X(TMD_ERR_UNGUARDED, "UNGUARDED", "a guardrail TLV is missing") \
 	X(TMD_ERR_ARENA, "ARENA", "the target needs a larger tensor arena than the firmware has") \
-	X(TMD_ERR_ABI, "ABI", "the target was made for another kernel build or schema version") \
-	X(TMD_ERR_OPERATORS, "OPERATORS", "the target uses other operators or versions than the firmware was built for") \
+	X(TMD_ERR_ABI, "ABI", "the target was proven on other kernels than the firmware has") \
+	X(TMD_ERR_OPERATORS, "OPERATORS", "the target uses an operator, version or element type that the firmware has not linked") \
 	X(TMD_ERR_IO, "IO", "the target's in or out tensors differ from those the application was built for") \
-	X(TMD_ERR_SLOT, "SLOT", "the target does not fit the slot") \
+	X(TMD_ERR_SLOT, "SLOT", "the target and its metadata do not fit the slot") \
 	X(TMD_ERR_BASE, "BASE", "the patch was made for another base than the active model") \
 	X(TMD_ERR_VERSION, "VERSION", "the target's version is lower than the lowest that is accepted") \
 	X(TMD_ERR_REVERTED, "REVERTED", "the target failed its trial on this device") \
 	X(TMD_ERR_SELF_TEST, "SELF_TEST", "the model fails its test vectors, or the firmware cannot run them") \
+	X(TMD_ERR_NAME, "NAME", "the patch is for another model") \
+	X(TMD_ERR_QUANTISATION, "QUANTISATION", "scales or zero points of the target's in or out tensors differ from those the application was built for") \
+	X(TMD_ERR_TENSOR_NAMES, "TENSOR_NAMES", "the target's in or out tensors have other names than those the application was built for") \
 	X(TMD_ERR_CHUNK_ENCODING, "CHUNK_ENCODING", "a chunk has an unknown encoding or an impossible length") \
 	X(TMD_ERR_CHUNK_ORDER, "CHUNK_ORDER", "chunks overlap or are out of order") \
 	X(TMD_ERR_CHUNK_BOUNDS, "CHUNK_BOUNDS", "a chunk reaches beyond the target") \
@@ -296,10 +349,13 @@ enum tmd_status {
 
 /* The same for the guardrails. */
 #define TMD_RULE_LIST(X) \
+	X(TMD_RULE_NAME, "NAME", "the patch is for this model") \
 	X(TMD_RULE_ARENA, "ARENA", "the arena that the target needs is at most the arena of the firmware") \
-	X(TMD_RULE_ABI, "ABI", "kernel build and schema version are those of the firmware") \
-	X(TMD_RULE_OPERATORS, "OPERATORS", "operators and their versions are those of the model that the firmware was built for") \
-	X(TMD_RULE_IO, "IO", "element type, shape and quantisation of every in and out tensor are unchanged") \
-	X(TMD_RULE_SLOT, "SLOT", "the target fits the slot")
+	X(TMD_RULE_ABI, "ABI", "kernel build (and, in format 1, schema version) are those of the firmware") \
+	X(TMD_RULE_OPERATORS, "OPERATORS", "the firmware has linked each operator, in this version and for these element types (in format 1: they are those of the model that the firmware was built for)") \
+	X(TMD_RULE_IO, "IO", "element type and shape of every in and out tensor are unchanged (in format 1: and their quantisation)") \
+	X(TMD_RULE_QUANTISATION, "QUANTISATION", "scales and zero points of every in and out tensor are unchanged") \
+	X(TMD_RULE_TENSOR_NAMES, "TENSOR_NAMES", "names of in and out tensors are unchanged") \
+	X(TMD_RULE_SLOT, "SLOT", "the target, and behind it its metadata, fit the slot")
 
 #endif /* TINYMLDELTA_WIRE_H */

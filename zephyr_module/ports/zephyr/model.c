@@ -50,6 +50,19 @@ struct tmd_update *tmd_zephyr_update(void)
 	return &update;
 }
 
+void tmd_zephyr_log_warnings(const struct tmd_zephyr_model *m)
+{
+	const uint32_t warnings = tmd_guard_warnings(m->contract, m->index,
+						     &tmd_zephyr_update()->patch.info);
+
+	for (int rule = 0; rule < (int)TMD_RULES_N; rule++) {
+		if ((warnings & BIT(rule)) != 0u) {
+			LOG_WRN("%s: the guardrail %s does not hold, and is only warned of",
+				tmd_zephyr_name(m), tmd_rule_name(rule));
+		}
+	}
+}
+
 static bool init_regions(struct tmd_zephyr_model *m)
 {
 	for (size_t i = 0; i < TMD_ZEPHYR_PARTS; i++) {
@@ -88,6 +101,7 @@ static void resume(struct tmd_zephyr_model *m)
 			tmd_status_name(err));
 	} else if (staging.bytes != 0u && staging.next == staging.bytes) {
 		LOG_INF("%s: the patch that was staged is applied", tmd_zephyr_name(m));
+		tmd_zephyr_log_warnings(m);
 	}
 	(void)k_mutex_unlock(&lock);
 }
@@ -264,6 +278,17 @@ int tmd_zephyr_get_status(struct tmd_zephyr_model *m, struct tmd_active *active,
 	}
 	tmd_zephyr_unlock(m);
 	return err;
+}
+
+int tmd_zephyr_get_metadata(struct tmd_zephyr_model *m, uint8_t tag, void *buf, uint32_t size)
+{
+	int bytes = tmd_zephyr_lock(m);
+
+	if (bytes == TMD_OK) {
+		bytes = tmd_store_metadata(&m->store, tag, buf, size);
+	}
+	tmd_zephyr_unlock(m);
+	return bytes;
 }
 
 void tmd_zephyr_set_inference(struct tmd_zephyr_model *m, const struct tmd_inference *inference)

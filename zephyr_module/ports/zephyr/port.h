@@ -24,4 +24,7 @@ int tmd_zephyr_read_ecc(const struct flash_area *area, uint32_t offset, void *bu
 /* The firmware's one update: for a patch found staged at mount, then for smp_mgmt.c. */
 struct tmd_update *tmd_zephyr_update(void);
 
+/* It has brought the model's new target: log the guardrails that the contract only warns of. */
+void tmd_zephyr_log_warnings(const struct tmd_zephyr_model *m);
+
 #endif /* TMD_PORTS_ZEPHYR_PORT_H */

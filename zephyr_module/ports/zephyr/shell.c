@@ -46,6 +46,31 @@ static const char *place(uint8_t slot)
 /* A version's parts, for "%u.%u.%u". */
 #define VERSION_PARTS(version) (version) >> 24, ((version) >> 16) & 0xFFu, (version) & 0xFFFFu
 
+/* All of a note; of many labels the first. */
+#define TEXT_BYTES 96u
+
+/* What is said of the active model, on one line: labels come with line feeds between them. */
+static void print_text(const struct shell *sh, struct tmd_zephyr_model *m, const char *what,
+		       uint8_t tag)
+{
+	char text[TEXT_BYTES + 1u];
+	const int bytes = tmd_zephyr_get_metadata(m, tag, text, TEXT_BYTES);
+	size_t n;
+
+	if (bytes <= 0) {
+		return; /* nothing is said; why a store cannot be read, the status has told */
+	}
+	for (n = 0; n < MIN((size_t)bytes, TEXT_BYTES); n++) {
+		if (text[n] == '\n') {
+			text[n] = ',';
+		} else if ((unsigned char)text[n] < ' ') {
+			text[n] = '?'; /* a terminal would obey it */
+		}
+	}
+	text[n] = '\0';
+	shell_print(sh, "  %s: %s%s", what, text, (size_t)bytes > n ? "..." : "");
+}
+
 static void print_status(const struct shell *sh, struct tmd_zephyr_model *m)
 {
 	struct tmd_active active;
@@ -65,6 +90,8 @@ static void print_status(const struct shell *sh, struct tmd_zephyr_model *m)
 	}
 	shell_print(sh, "  %u updates, %u erases, versions from %u.%u.%u on", info.updates,
 		    info.erases, VERSION_PARTS(info.floor));
+	print_text(sh, m, "note", TMD_TLV_NOTE);
+	print_text(sh, m, "labels", TMD_TLV_LABELS);
 }
 
 static int cmd_status(const struct shell *sh, size_t argc, char **argv)

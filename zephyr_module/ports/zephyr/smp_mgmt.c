@@ -151,13 +151,22 @@ static bool put_status(zcbor_state_t *zse, const struct tmd_smp_reply *reply)
 	       PUT_UINT(zse, "id", reply->id);
 }
 
+static bool put_metadata(zcbor_state_t *zse, const uint8_t *meta, const struct tmd_smp_reply *reply)
+{
+	const struct zcbor_string tlvs = {.value = meta, .len = reply->meta_bytes};
+
+	return zcbor_tstr_put_lit(zse, "meta") && zcbor_bstr_encode(zse, &tlvs);
+}
+
 static bool has_offset(uint8_t command)
 {
 	return command <= TMD_SMP_FINISH;
 }
 
-static bool encode(zcbor_state_t *zse, uint8_t command, const struct tmd_smp_reply *reply)
+static bool encode(zcbor_state_t *zse, const struct tmd_smp_request *request,
+		   const struct tmd_smp_reply *reply)
 {
+	const uint8_t command = request->command;
 	bool ok = true;
 
 	if (reply->status != TMD_OK) {
@@ -169,14 +178,17 @@ static bool encode(zcbor_state_t *zse, uint8_t command, const struct tmd_smp_rep
 	}
 	if (ok && reply->status == TMD_OK && command == TMD_SMP_STATUS) {
 		ok = put_status(zse, reply);
+	} else if (ok && reply->status == TMD_OK && command == TMD_SMP_METADATA) {
+		ok = put_metadata(zse, request->meta, reply);
 	}
 	return ok && (!has_offset(command) || PUT_UINT(zse, "off", reply->off));
 }
 
-static int handle(struct smp_streamer *ctxt, uint8_t command)
+static int handle(struct smp_streamer *ctxt, uint8_t command, uint8_t *meta)
 {
-	struct tmd_smp_request request = {.command = command};
+	struct tmd_smp_request request = {.command = command, .meta = meta};
 	struct tmd_smp_reply reply;
+	bool finishes;
 
 	if (!make_ready()) {
 		return MGMT_ERR_ENOTSUP;
@@ -184,15 +196,19 @@ static int handle(struct smp_streamer *ctxt, uint8_t command)
 	if (!decode(ctxt->reader->zs, &request)) {
 		return MGMT_ERR_EINVAL;
 	}
+	finishes = command == TMD_SMP_FINISH && smp.bytes != 0u;
 	tmd_smp_handle(&smp, &request, &reply);
-	return encode(ctxt->writer->zs, command, &reply) ? MGMT_ERR_EOK : MGMT_ERR_EMSGSIZE;
+	if (finishes && reply.status == TMD_OK) {
+		tmd_zephyr_log_warnings(tmd_zephyr_model_at(reply.model));
+	}
+	return encode(ctxt->writer->zs, &request, &reply) ? MGMT_ERR_EOK : MGMT_ERR_EMSGSIZE;
 }
 
 /* mcumgr does not tell a handler which command it is. */
 #define HANDLER(name, command)                                                                     \
 	static int name(struct smp_streamer *ctxt)                                                 \
 	{                                                                                          \
-		return handle(ctxt, command);                                                      \
+		return handle(ctxt, command, NULL);                                                \
 	}
 
 HANDLER(read_status, TMD_SMP_STATUS)
@@ -203,11 +219,19 @@ HANDLER(confirm, TMD_SMP_CONFIRM)
 HANDLER(revert, TMD_SMP_REVERT)
 HANDLER(erase, TMD_SMP_ERASE)
 
+/* On its own stack, so that an update does without these bytes. */
+static int read_metadata(struct smp_streamer *ctxt)
+{
+	uint8_t meta[TMD_STORE_METADATA_MAX];
+
+	return handle(ctxt, TMD_SMP_METADATA, meta);
+}
+
 static const struct mgmt_handler handlers[] = {
 	[TMD_SMP_STATUS] = {.mh_read = read_status}, [TMD_SMP_BEGIN] = {.mh_write = begin},
 	[TMD_SMP_DATA] = {.mh_write = data},         [TMD_SMP_FINISH] = {.mh_write = finish},
 	[TMD_SMP_CONFIRM] = {.mh_write = confirm},   [TMD_SMP_REVERT] = {.mh_write = revert},
-	[TMD_SMP_ERASE] = {.mh_write = erase},
+	[TMD_SMP_ERASE] = {.mh_write = erase},       [TMD_SMP_METADATA] = {.mh_read = read_metadata},
 };
 
 #if defined(CONFIG_MCUMGR_SMP_SUPPORT_ORIGINAL_PROTOCOL)

@@ -16,11 +16,11 @@ from tinymldelta.cli.console import (
     read_bytes,
     refusals_exit_1,
 )
-from tinymldelta.patching import CheckResult, check_patch, explain
+from tinymldelta.patching import CheckResult, check_patch, explained
 from tinymldelta.wire.constants import STATUSES, Status
 
 
-def _as_json(result: CheckResult) -> dict[str, object]:
+def _as_json(result: CheckResult, explained: list[str]) -> dict[str, object]:
     return {
         "taken": result.status is Status.OK,
         "status": result.status.name,
@@ -32,9 +32,9 @@ def _as_json(result: CheckResult) -> dict[str, object]:
                 "verdict": r.verdict.name,
                 "need": r.need,
                 "have": r.have,
-                "explain": explain(r),
+                "explain": words,
             }
-            for r in result.rules
+            for r, words in zip(result.rules, explained, strict=True)
         ],
     }
 
@@ -60,13 +60,15 @@ def check(
     contract, index = load_contract(contract_path, model_name)
     assert contract is not None  # the option is required
     base_bytes = read_bytes(base) if base else None
-    result = check_patch(read_bytes(patch), str(patch), contract, index, base_bytes)
+    data = read_bytes(patch)
+    result = check_patch(data, str(patch), contract, index, base_bytes)
     text = STATUSES[result.status]
+    words = explained(result.rules, data, contract, index)
     if as_json:
-        print_json(_as_json(result))
+        print_json(_as_json(result, words))
     else:
-        for r in result.rules:
-            click.echo(f"{r.verdict.name:7} {r.rule.name:9} {explain(r)}")
+        for r, clause in zip(result.rules, words, strict=True):
+            click.echo(f"{r.verdict.name:7} {r.rule.name:12} {clause}")
         if result.status is Status.OK:
             checked = (
                 "base and body checked"

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from tinymldelta.budget import Budget, budget_warnings, budgets
 from tinymldelta.cli.console import (
     JSON_OPTION,
+    KERNELS_OPTION,
     Number,
     Version,
     console,
+    model_name_of,
     print_json,
     read_bytes,
+    read_labels,
     refusals_exit_1,
     table,
 )
-from tinymldelta.contract import Contract, Limits
+from tinymldelta.contract import META_KEPT, META_KEPT_MAX, Limits
 from tinymldelta.generate import ModelSource, generate
+from tinymldelta.tflm import KernelBuild
 from tinymldelta.wire import constants as wire
 
 _U32_MAX = 0xFFFFFFFF
+_OTHER_KERNELS = {
+    "refuse": 0,
+    "warn": wire.ACCEPT_KERNELS_WARNED,
+    "take": wire.ACCEPT_KERNELS,
+}
 
 
 def model_sources(arguments: tuple[str, ...]) -> list[ModelSource]:
@@ -31,7 +41,7 @@ def model_sources(arguments: tuple[str, ...]) -> list[ModelSource]:
         name, sep, file = argument.rpartition("=")
         path = Path(file)
         if not sep:
-            name = re.sub(r"[^a-z0-9_]", "_", path.stem.lower())
+            name = model_name_of(path)
         sources.append(ModelSource(name, read_bytes(path), str(path)))
     return sources
 
@@ -53,19 +63,32 @@ def _per_model(
     return result
 
 
-def _print_budget(contract: Contract) -> None:
-    t = table(
-        "model", "bytes", "slot", "used", "arena need", "arena", "origin", right=(1, 2, 3, 4, 5)
-    )
-    for m in contract.models:
+def _per_model_text(option: str, values: tuple[str, ...], names: list[str]) -> dict[str, str]:
+    """[NAME=]TEXT options; the NAME may be left out if there is only one model."""
+    result: dict[str, str] = {}
+    for value in values:
+        name, sep, text = value.partition("=")
+        if not sep or name not in names:
+            if len(names) != 1:
+                raise click.BadParameter(f"with several models say NAME={value}", param_hint=option)
+            name, text = names[0], value
+        if name in result:
+            raise click.BadParameter(f"{name} is given twice", param_hint=option)
+        result[name] = text
+    return result
+
+
+def _print_budget(rows: list[Budget]) -> None:
+    t = table("model", "of its", "used", "of", "share", "left", "origin", right=(2, 3, 4, 5))
+    for row in rows:
         t.add_row(
-            m.name,
-            f"{m.model_bytes:,}",
-            f"{m.slot_bytes:,}",
-            f"{m.model_bytes / m.slot_bytes:.0%}",
-            f"{m.arena_need.bytes:,}",
-            f"{m.arena_bytes:,}",
-            m.arena_need.origin,
+            row.model,
+            row.what,
+            f"{row.used:,}",
+            f"{row.room:,}",
+            f"{row.share:.0%}",
+            f"{row.left:,}",
+            row.note,
         )
     console().print(t)
 
@@ -112,7 +135,7 @@ def _print_budget(contract: Contract) -> None:
     "--arena-need",
     multiple=True,
     metavar="[NAME=]BYTES",
-    help="What the model needs of it, if you measured it; else it is estimated.",
+    help="What the model needs of it, if you measured it; else it is predicted.",
 )
 @click.option(
     "--model-version",
@@ -127,12 +150,56 @@ def _print_budget(contract: Contract) -> None:
     help="Lowest version that an update of the model may have.",
 )
 @click.option(
-    "--kernel-build",
-    type=Number(255),
-    default=0,
+    "--note",
+    multiple=True,
+    metavar="[NAME=]TEXT",
+    help="What is said of the model, such as its training run; the device tells it.",
+)
+@click.option(
+    "--labels",
+    multiple=True,
+    metavar="[NAME=]FILE",
+    help="Names of the model's classes, one in each line; the device tells them.",
+)
+@KERNELS_OPTION
+@click.option(
+    "--other-kernels",
+    type=click.Choice(list(_OTHER_KERNELS)),
+    default="refuse",
     show_default=True,
-    metavar="N",
-    help="Your number for this build of the kernels; patches are made for one.",
+    help="What to do with patches whose accuracy was proven on other kernels.",
+)
+@click.option(
+    "--extra-op",
+    "extra_operators",
+    multiple=True,
+    metavar="NAME",
+    help="Link this operator too, for models to come, like TANH.",
+)
+@click.option(
+    "--free-quantisation",
+    is_flag=True,
+    help="Updates may have other scales and zero points: the application reads them from tensors.",
+)
+@click.option(
+    "--compare-names", is_flag=True, help="In and out tensors of updates keep their names too."
+)
+@click.option(
+    "--meta-kept",
+    type=Number(META_KEPT_MAX),
+    default=META_KEPT,
+    show_default=True,
+    metavar="BYTES",
+    help="Bytes of metadata that stay with a model (TMD_META_KEPT).",
+)
+@click.option("--ram", type=Number(_U32_MAX), metavar="BYTES", help="RAM of the device.")
+@click.option(
+    "--warn-above",
+    type=Number(100),
+    default=90,
+    show_default=True,
+    metavar="PERCENT",
+    help="Warn if more than this of a slot, an arena or the RAM is used.",
 )
 @click.option(
     "--accept-unguarded",
@@ -166,7 +233,16 @@ def codegen(
     arena_need: tuple[str, ...],
     model_version: tuple[str, ...],
     lowest_version: tuple[str, ...],
-    kernel_build: int,
+    note: tuple[str, ...],
+    labels: tuple[str, ...],
+    kernels: KernelBuild,
+    other_kernels: str,
+    extra_operators: tuple[str, ...],
+    free_quantisation: bool,
+    compare_names: bool,
+    meta_kept: int,
+    ram: int | None,
+    warn_above: int,
     accept_unguarded: bool,
     accept_no_digest: bool,
     decoder: str,
@@ -194,15 +270,36 @@ def codegen(
         arena_need=_per_model("--arena-need", arena_need, names, number),
         version=_per_model("--model-version", model_version, names, version),
         lowest_version=_per_model("--lowest-version", lowest_version, names, version),
-        kernel_build=kernel_build,
+        note=_per_model_text("--note", note, names),
+        labels={
+            name: read_labels(Path(file))
+            for name, file in _per_model_text("--labels", labels, names).items()
+        },
+        kernels=kernels,
+        extra_operators=extra_operators,
+        meta_kept=meta_kept,
         formats=formats,
         decoder=wire.Decoder[decoder.upper()],
         accept=(wire.ACCEPT_UNGUARDED if accept_unguarded else 0)
-        | (wire.ACCEPT_NO_DIGEST if accept_no_digest else 0),
+        | (wire.ACCEPT_NO_DIGEST if accept_no_digest else 0)
+        | (wire.ACCEPT_QUANTISATION if free_quantisation else 0)
+        | (wire.COMPARE_NAMES if compare_names else 0)
+        | _OTHER_KERNELS[other_kernels],
     )
     contract, written = generate(sources, limits, out)
+    rows = budgets(contract, ram)
+    warnings = budget_warnings(rows, warn_above)
     if as_json:
-        print_json({"out": str(out), "written": written})
+        print_json(
+            {
+                "out": str(out),
+                "written": written,
+                "budgets": [asdict(row) for row in rows],
+                "warnings": warnings,
+            }
+        )
         return
-    _print_budget(contract)
+    _print_budget(rows)
+    for warning in warnings:
+        click.echo(f"tmd: warning: {warning}", err=True)
     click.echo(f"{out}: {'wrote ' + ', '.join(written) if written else 'nothing changed'}")

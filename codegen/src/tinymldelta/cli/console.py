@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,13 +19,18 @@ import rich.progress
 from rich.console import Console
 from rich.table import Table
 
+from tinymldelta.container.operators import decode_operators
 from tinymldelta.container.patch import Metadata
-from tinymldelta.contract import Contract, read_contract
+from tinymldelta.contract import Contract, parse_labels
+from tinymldelta.contractfile import read_contract
 from tinymldelta.delta.encode import Progress
 from tinymldelta.errors import Refusal
+from tinymldelta.explain import name_of
 from tinymldelta.output import write_atomically
 from tinymldelta.patching import PatchRefused
+from tinymldelta.tflm import DEFAULT_KERNELS, REVISIONS, KernelBuild, parse_kernels
 from tinymldelta.versions import parse_version
+from tinymldelta.wire.constants import Tlv
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,6 +42,32 @@ CONTRACT_OPTION = click.option(
 )
 MODEL_OPTION = click.option(
     "--model", "model_name", metavar="NAME", help="Which model of the contract, if it has several."
+)
+
+
+class Kernels(click.ParamType[KernelBuild]):
+    """A build of TFLM's kernels, like 8d404de7 or 8d404de7/cmsis_nn."""
+
+    name = "kernels"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> KernelBuild:
+        if isinstance(value, KernelBuild):
+            return value
+        try:
+            return parse_kernels(str(value))
+        except Refusal as refusal:
+            self.fail(str(refusal), param, ctx)
+
+
+KERNELS_OPTION = click.option(
+    "--kernels",
+    type=Kernels(),
+    default=DEFAULT_KERNELS,
+    show_default=f"{DEFAULT_KERNELS.revision}, {REVISIONS[DEFAULT_KERNELS.revision]}",
+    metavar="TFLM[/SET]",
+    help="The firmware's TensorFlow Lite Micro: first eight digits of its commit, and /cmsis_nn.",
 )
 
 
@@ -73,11 +105,19 @@ def write_output(path: Path, data: bytes) -> None:
         ) from error
 
 
+def read_labels(path: Path) -> tuple[str, ...]:
+    """The names of classes in a file that the user named."""
+    return parse_labels(read_bytes(path), str(path))
+
+
+def model_name_of(path: Path) -> str:
+    """What a firmware calls the model of this file if nobody says anything else."""
+    return re.sub(r"[^a-z0-9_]", "_", path.stem.lower())
+
+
 def load_contract(path: Path | None, model_name: str | None) -> tuple[Contract | None, int]:
     """The contract and the model's index in it; (None, 0) if none was named."""
     if path is None:
-        if model_name is not None:
-            raise click.UsageError("--model needs --contract")
         return None, 0
     contract = read_contract(path)
     return contract, contract.model_index(model_name)
@@ -146,16 +186,26 @@ class Version(click.ParamType[int]):
 
 
 def metadata_json(metadata: Metadata) -> dict[str, Any]:
-    return {
-        "req_arena_bytes": metadata.req_arena_bytes,
-        "tflm_abi": metadata.tflm_abi,
-        "opset_hash": metadata.opset_hash,
-        "io_hash": metadata.io_hash,
-        "model_version": metadata.model_version,
-        "version_floor": metadata.version_floor,
-        "self_test": metadata.self_test,
-        "vendor": [{"tag": tag, "value": value.hex()} for tag, value in metadata.vendor],
-    }
+    """The metadata of a patch by the names of its TLVs; what it does not carry is null."""
+    document: dict[str, Any] = {}
+    for tag in Tlv:
+        value = metadata.value(tag)
+        if isinstance(value, bytes):
+            if tag in (Tlv.MODEL_NAME, Tlv.NOTE):
+                document[tag.name.lower()] = value.decode("utf-8", "replace")
+            elif tag is Tlv.LABELS:
+                document["labels"] = value.decode("utf-8", "replace").split("\n")
+            elif tag is Tlv.OPERATORS:
+                document["operators"] = [
+                    {"name": name_of(op.id), "version": op.version, "types": op.types}
+                    for op in decode_operators(value)
+                ]
+            else:
+                document[tag.name.lower()] = value.hex()
+        else:
+            document[tag.name.lower()] = value
+    document["vendor"] = [{"tag": tag, "value": value.hex()} for tag, value in metadata.vendor]
+    return document
 
 
 @contextmanager

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.markup import escape
 
-from tinymldelta.cli.console import JSON_OPTION, console, print_json, refusals_exit_1, table
+from tinymldelta.accuracy.record import AccuracyRecord
+from tinymldelta.cli.console import (
+    JSON_OPTION,
+    console,
+    metadata_json,
+    print_json,
+    refusals_exit_1,
+    table,
+)
 from tinymldelta.cli.transport import Transport, transport_options
+from tinymldelta.container.patch import Metadata
 from tinymldelta.native import COMPILED_IN, SlotState
 from tinymldelta.versions import version_text
 
@@ -57,9 +68,24 @@ def _state_name(state: int) -> str:
         return f"state {state}"
 
 
-def print_status(status: StatusReply, as_json: bool) -> None:
+def _said(metadata: Metadata) -> Iterator[tuple[str, str]]:
+    """What people want to hear of it."""
+    if metadata.note:
+        yield "note", metadata.note.decode("utf-8", "replace")
+    if metadata.labels:
+        yield "labels", ", ".join(metadata.labels.decode("utf-8", "replace").split("\n"))
+    if metadata.accuracy:
+        try:
+            yield "accuracy", AccuracyRecord.decode(metadata.accuracy).text()
+        except ValueError:
+            yield "accuracy", metadata.accuracy.hex()  # of a later tool
+
+
+def _print_status(status: StatusReply, metadata: Metadata | None, as_json: bool) -> None:
+    """metadata: None if the firmware does not tell."""
     if as_json:
-        print_json(status_json(status))
+        said = None if metadata is None else metadata_json(metadata)
+        print_json(status_json(status) | {"metadata": said})
         return
     t = table("", "value")
     of = f" (of {', '.join(status.models)})" if len(status.models) > 1 else ""
@@ -69,6 +95,8 @@ def print_status(status: StatusReply, as_json: bool) -> None:
         f"{slot_text(status.slot)}, {status.bytes:,} bytes, version {version_text(status.ver)}",
     )
     t.add_row("SHA-256", status.sha.hex())
+    for what, text in _said(metadata or Metadata()):
+        t.add_row(what, escape(text))
     t.add_row("state", trial_text(status))
     t.add_row("version floor", version_text(status.floor))
     for number, state in enumerate(status.states):
@@ -93,17 +121,17 @@ def device() -> None:
 def status(transport: Transport, as_json: bool) -> None:
     """Show the active model, its trial, slots, and the transfer that is open."""
 
-    async def work(link: Link) -> StatusReply:
-        from tinymldelta.smp import messages
+    async def work(link: Link) -> tuple[StatusReply, Metadata | None]:
+        from tinymldelta.smp import client, messages
 
         reply: StatusReply = await link.ask(messages.Status, tries=3, model=transport.model)
-        return reply
+        return reply, await client.metadata(link, transport.model)
 
-    print_status(transport.run(work), as_json)
+    _print_status(*transport.run(work), as_json)
 
 
 def _change(transport: Transport, what: str, as_json: bool) -> None:
-    async def work(link: Link) -> StatusReply:
+    async def work(link: Link) -> tuple[StatusReply, Metadata | None]:
         from tinymldelta.smp import client, messages
 
         match what:
@@ -114,9 +142,9 @@ def _change(transport: Transport, what: str, as_json: bool) -> None:
             case _:
                 await link.ask(messages.Erase, model=transport.model)
         reply: StatusReply = await link.ask(messages.Status, model=transport.model)
-        return reply
+        return reply, await client.metadata(link, transport.model)
 
-    print_status(transport.run(work), as_json)
+    _print_status(*transport.run(work), as_json)
 
 
 @device.command("confirm")

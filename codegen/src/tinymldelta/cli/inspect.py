@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from tinymldelta.accuracy.record import AccuracyRecord
 from tinymldelta.cli.console import (
     FILE,
     JSON_OPTION,
@@ -17,13 +18,17 @@ from tinymldelta.cli.console import (
     refusals_exit_1,
     table,
 )
+from tinymldelta.container.operators import decode_operators
 from tinymldelta.container.patch import Patch, PatchFault
 from tinymldelta.container.reader import is_format2, read_patch
-from tinymldelta.contract import Contract, parse_contract
+from tinymldelta.contract import Contract, LinkedOperator
+from tinymldelta.contractfile import parse_contract
 from tinymldelta.errors import Refusal
+from tinymldelta.explain import name_of
 from tinymldelta.facts import Facts, TensorFact, io_hash, opset_hash
 from tinymldelta.generate import read_facts
 from tinymldelta.patching import PatchRefused
+from tinymldelta.tflm import kernels_text, type_names
 from tinymldelta.versions import version_text
 from tinymldelta.wire import constants as wire
 
@@ -106,14 +111,40 @@ def _patch_json(patch: Patch) -> dict[str, Any]:
     }
 
 
-def _tlv_text(tag: wire.Tlv, value: int | None) -> str:
+def _tlv_text(tag: wire.Tlv, value: int | bytes | None, format_: int) -> str:
     if value is None:
-        return "missing" if any(rule.tlv == tag for rule in wire.RULES.values()) else "-"
+        wanted = any(rule.tlvs.get(format_) == tag for rule in wire.RULES.values())
+        return "missing" if wanted and tag is not wire.Tlv.TENSOR_NAMES else "-"
+    if isinstance(value, bytes):
+        return _bytes_text(tag, value)
     if tag in (wire.Tlv.MODEL_VERSION, wire.Tlv.VERSION_FLOOR):
         return version_text(value)
     if tag is wire.Tlv.SELF_TEST:
         return f"test vectors from byte {value:,} on"
+    if tag is wire.Tlv.KERNELS:
+        return kernels_text(value)
     return str(value) if tag is wire.Tlv.REQ_ARENA_BYTES else f"{value:#x}"
+
+
+def _bytes_text(tag: wire.Tlv, value: bytes) -> str:
+    if tag is wire.Tlv.OPERATORS:
+        needs = decode_operators(value)
+        return ", ".join(f"{name_of(op.id)} v{op.version} ({type_names(op.types)})" for op in needs)
+    if tag is wire.Tlv.ACCURACY:
+        return _accuracy_text(value)
+    text = value.decode("utf-8", "replace")
+    return ", ".join(text.split("\n")) if tag is wire.Tlv.LABELS else text
+
+
+def _accuracy_text(value: bytes) -> str:
+    try:
+        return AccuracyRecord.decode(value).text()
+    except ValueError:
+        return value.hex()  # of a later tool
+
+
+def _linked_text(op: LinkedOperator) -> str:
+    return f"{op.name} ≤ v{op.highest}"
 
 
 def _print_patch(patch: Patch, where: str) -> None:
@@ -132,7 +163,8 @@ def _print_patch(patch: Patch, where: str) -> None:
         f"{header.target_digest[:size].hex() or '-'}",
     )
     for tag in wire.Tlv:
-        t.add_row(tag.name, _tlv_text(tag, metadata.value(tag)))
+        if header.version in wire.TLVS[tag].formats:
+            t.add_row(tag.name, _tlv_text(tag, metadata.value(tag), header.version))
     for vendor_tag, vendor_value in metadata.vendor:
         t.add_row(f"vendor {vendor_tag:#04x}", vendor_value.hex() or "empty")
     if header.version == wire.FORMAT_1:
@@ -151,7 +183,8 @@ def _contract_json(contract: Contract) -> dict[str, Any]:
         "decoder": contract.decoder.name.lower(),
         "accept": contract.accept,
         "tflm_abi": contract.tflm_abi,
-        "operators": [f"{op.name} v{op.version}" for op in contract.operators],
+        "kernels": contract.kernels.text,
+        "operators": list(map(_linked_text, contract.operators)),
         "models": [
             {
                 "name": m.name,
@@ -167,17 +200,25 @@ def _contract_json(contract: Contract) -> dict[str, Any]:
     }
 
 
+def _other_kernels(accept: int) -> str:
+    if accept & wire.ACCEPT_KERNELS:
+        return "taken"
+    return "taken with a warning" if accept & wire.ACCEPT_KERNELS_WARNED else "no"
+
+
 def _print_contract(contract: Contract, where: str) -> None:
     t = table("", "value", title=f"contract {where}")
     t.add_row("patch formats", ", ".join(map(str, contract.formats)))
     t.add_row("decoder of format 2", contract.decoder.name.lower())
-    t.add_row("TFLM ABI", f"{contract.tflm_abi:#06x}")
+    t.add_row("kernels", contract.kernels.text)
+    t.add_row("patches proven on others", _other_kernels(contract.accept))
+    t.add_row("TFLM ABI of format 1", f"{contract.tflm_abi:#06x}")
     t.add_row("unguarded patches", "taken" if contract.accept & wire.ACCEPT_UNGUARDED else "no")
     t.add_row(
         "patches without digest", "taken" if contract.accept & wire.ACCEPT_NO_DIGEST else "no"
     )
     t.add_row("erase / write unit", f"{contract.erase_bytes:,} / {contract.write_bytes} bytes")
-    t.add_row("operators", ", ".join(f"{op.name} v{op.version}" for op in contract.operators))
+    t.add_row("operators", ", ".join(map(_linked_text, contract.operators)))
     for m in contract.models:
         t.add_row(
             f"model {m.name}",

@@ -6,6 +6,7 @@ import click
 
 from tinymldelta import __version__
 from tinymldelta.cli.apply import apply
+from tinymldelta.cli.arena import arena
 from tinymldelta.cli.check import check
 from tinymldelta.cli.codegen import codegen
 from tinymldelta.cli.device import device
@@ -24,5 +25,5 @@ def main() -> None:
     """
 
 
-for command in (inspect, codegen, patch, check, apply, push, device, sim):
+for command in (inspect, arena, codegen, patch, check, apply, push, device, sim):
     main.add_command(command)

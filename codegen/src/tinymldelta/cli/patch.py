@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -11,18 +12,22 @@ from tinymldelta.cli.console import (
     FILE,
     JSON_OPTION,
     MODEL_OPTION,
+    Kernels,
     Number,
     Version,
     console,
     encoding_progress,
     load_contract,
     metadata_json,
+    model_name_of,
     print_json,
     read_bytes,
+    read_labels,
     refusals_exit_1,
     table,
     write_output,
 )
+from tinymldelta.cli.gate import GateArguments, gate_json, gate_options, print_gate, run_gate
 from tinymldelta.container.patch import Metadata
 from tinymldelta.generate import read_facts
 from tinymldelta.interpreter import Interpreter, find_interpreter
@@ -31,9 +36,10 @@ from tinymldelta.patching import (
     MadePatch,
     PatchOptions,
     choose_format,
-    explain,
     make_patch,
 )
+from tinymldelta.said import Said
+from tinymldelta.tflm import KernelBuild
 from tinymldelta.vectors import Vectors, read_vectors
 from tinymldelta.wire import constants as wire
 from tinymldelta.wire.constants import DigestKind
@@ -52,8 +58,8 @@ def _report(
         t.add_row(f"  its {vectors}", f"{extra:,}", f"{extra / len(target):.1%}")
     t.add_row("patch", f"{len(made.data):,}", f"{len(made.data) / len(target):.1%}")
     console().print(t)
-    for rule in made.proof.rules:
-        click.echo(f"  {rule.verdict.name:7} {rule.rule.name:9} {explain(rule)}")
+    for rule, words in zip(made.proof.rules, made.explained, strict=True):
+        click.echo(f"  {rule.verdict.name:7} {rule.rule.name:12} {words}")
     staged = made.proof.staged
     click.echo(
         f"proved on simulated flash {guarded_by}: {staged.erases} erases, "
@@ -117,25 +123,25 @@ def _vectors_text(vectors: Vectors | None, interpreter: Interpreter | None) -> s
     "--req-arena",
     type=Number(GIVEN_FIELDS["req_arena_bytes"]),
     metavar="BYTES",
-    help="Tensor arena that the target needs, instead of the estimate.",
+    help="Tensor arena that the target needs, as you measured it, instead of the prediction.",
 )
 @click.option(
     "--tflm-abi",
     type=Number(GIVEN_FIELDS["tflm_abi"]),
     metavar="N",
-    help="TFLM ABI, instead of contract and model.",
+    help="Format 1: TFLM ABI, instead of contract and model.",
 )
 @click.option(
     "--opset-hash",
     type=Number(GIVEN_FIELDS["opset_hash"]),
     metavar="N",
-    help="Hash of the operators, instead of the model's.",
+    help="Format 1: hash of the operators, instead of the model's.",
 )
 @click.option(
     "--io-hash",
     type=Number(GIVEN_FIELDS["io_hash"]),
     metavar="N",
-    help="Hash of the in and out tensors, instead of the model's.",
+    help="Format 1: hash of the in and out tensors, instead of the model's.",
 )
 @click.option(
     "--unguarded",
@@ -153,6 +159,25 @@ def _vectors_text(vectors: Vectors | None, interpreter: Interpreter | None) -> s
     type=Version(),
     metavar="X",
     help="Once TARGET is confirmed, the device takes no lower version than this.",
+)
+@click.option(
+    "--note",
+    default="",
+    metavar="TEXT",
+    help="What is said of TARGET, such as its training run; the device tells it.",
+)
+@click.option(
+    "--labels",
+    "labels_path",
+    type=FILE,
+    metavar="FILE",
+    help="Names of TARGET's classes, one in each line; the device tells them.",
+)
+@click.option(
+    "--proven-on",
+    type=Kernels(),
+    metavar="TFLM[/SET]",
+    help="The kernels that TARGET's accuracy was proven on, if not those of the contract.",
 )
 @click.option(
     "--test-vectors",
@@ -173,6 +198,7 @@ def _vectors_text(vectors: Vectors | None, interpreter: Interpreter | None) -> s
     metavar="OUT.img",
     help="Write what the slot will hold, TARGET with its test vectors: the base of the next patch.",
 )
+@gate_options
 @JSON_OPTION
 @refusals_exit_1
 def patch(
@@ -192,30 +218,48 @@ def patch(
     unguarded: bool,
     model_version: int | None,
     version_floor: int | None,
+    note: str,
+    labels_path: Path | None,
+    proven_on: KernelBuild | None,
     vectors_path: Path | None,
     tolerance: float | None,
     image: Path | None,
+    gate: GateArguments,
     as_json: bool,
 ) -> None:
     """Make the patch that turns BASE into TARGET.
 
     Before the file is written, the device's C code applies the patch to a simulated flash, against
-    the contract if one is given. A target that is no .tflite needs --req-arena, --tflm-abi,
-    --opset-hash and --io-hash by hand, or --unguarded.
+    the contract if one is given. Without one, --model says which of the firmware's models the patch
+    is for; if that is left out too, the one that is called as BASE is. A target that is no .tflite
+    needs --unguarded, or in format 1 --req-arena, --tflm-abi, --opset-hash and --io-hash by hand.
     """
     guards = (req_arena, tflm_abi, opset_hash, io_hash)
     if unguarded and any(value is not None for value in guards):
         raise click.UsageError("--unguarded leaves guardrail metadata out, so give none by hand")
-    if vectors_path is None and tolerance is not None:
-        raise click.UsageError("--tolerance is for test vectors: add --test-vectors")
-    given = Metadata(*guards, model_version=model_version, version_floor=version_floor)
+    if vectors_path is not None and gate.vectors_from_data is not None:
+        raise click.UsageError("give --test-vectors or --vectors-from-data, not both")
+    has_vectors = vectors_path is not None or gate.vectors_from_data is not None
+    if tolerance is not None and not has_vectors:
+        raise click.UsageError(
+            "--tolerance is for test vectors: add --test-vectors or --vectors-from-data"
+        )
+    said = Said(
+        name=model_name or model_name_of(base),
+        version=model_version,
+        version_floor=version_floor,
+        note=note,
+        labels=read_labels(labels_path) if labels_path else (),
+    )
     contract, index = load_contract(contract_path, model_name)
     options = PatchOptions(
         format=int(format_) if format_ else None,
         lean=decoder == "lean" if decoder else None,
         digest=_DIGESTS[algo or "sha256"],
         merge_gap=16 if merge_gap is None else merge_gap,
-        given=given,
+        said=said,
+        kernels=proven_on,
+        given=Metadata(*guards),
         unguarded=unguarded,
     )
     chosen, _ = choose_format(options, contract, str(out))
@@ -223,10 +267,24 @@ def patch(
         raise click.UsageError("--algo and --merge-gap are of format 1: add --format 1")
     if chosen == wire.FORMAT_1 and decoder is not None:
         raise click.UsageError("--decoder is of format 2: add --format 2")
+    if chosen == wire.FORMAT_1 and gate.verify_data is not None:
+        raise click.UsageError("format 1 has no place for an accuracy: leave out --format 1")
     base_bytes, target_bytes = read_bytes(base), read_bytes(target)
     vectors, interpreter = None, None
     if vectors_path is not None:
         vectors, interpreter = _read_vectors(vectors_path, target_bytes, str(target), tolerance)
+    gated = run_gate(
+        gate,
+        base_bytes,
+        target_bytes,
+        base_where=str(base),
+        target_where=str(target),
+        tolerance=tolerance,
+    )
+    if gated is not None and gated.vectors is not None:
+        vectors, interpreter = gated.vectors, gated.interpreter
+    if gated is not None:
+        options = replace(options, accuracy=gated.result.record().encode())
     with encoding_progress() as progress:
         made = make_patch(
             base_bytes,
@@ -260,6 +318,7 @@ def patch(
                     "tolerance": vectors.tolerance,
                     "run_by": interpreter.name if interpreter else None,
                 },
+                "accuracy": gate_json(gated),
                 "image": str(image) if image else None,
                 "arena_origin": made.arena.origin if made.arena else None,
                 "proved": {
@@ -270,6 +329,8 @@ def patch(
             }
         )
         return
+    if gated is not None:
+        print_gate(gated)
     _report(
         made,
         base_bytes,

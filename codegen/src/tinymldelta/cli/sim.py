@@ -27,7 +27,8 @@ from tinymldelta.cli.console import (
     write_output,
 )
 from tinymldelta.cli.transport import missing_extra
-from tinymldelta.contract import Contract, contract_json, parse_contract
+from tinymldelta.contract import Contract
+from tinymldelta.contractfile import contract_json, parse_contract
 from tinymldelta.errors import Refusal
 from tinymldelta.interpreter import ModelInference, find_interpreter
 from tinymldelta.native import (
@@ -46,7 +47,7 @@ from tinymldelta.native import (
 )
 from tinymldelta.patching import PatchRefused
 from tinymldelta.versions import version_text
-from tinymldelta.wire.constants import MODEL_MAX, SMP_GROUP, STATUSES, Status
+from tinymldelta.wire.constants import MODEL_MAX, SMP_GROUP, STATUSES, Status, Tlv
 
 _FLASH = click.argument("flash", type=FILE)
 _TRIAL_STARTS_MAX = 255
@@ -135,6 +136,8 @@ def _state(device: Device, path: Path) -> dict[str, Any]:
             "bytes": active.length,
             "sha256": active.sha256.hex(),
             "version": info.version,
+            "note": device.metadata(Tlv.NOTE).decode("utf-8", "replace"),
+            "labels": device.metadata(Tlv.LABELS).decode("utf-8", "replace").splitlines(),
         },
         "state": "on trial" if info.trial else "confirmed",
         "trial": {
@@ -201,6 +204,10 @@ def _print_state(device: Device, path: Path, as_json: bool, more: dict[str, Any]
         f"{active['slot']}, {active['bytes']:,} bytes, version {version_text(active['version'])}",
     )
     t.add_row("SHA-256", active["sha256"])
+    if active["note"]:
+        t.add_row("note", active["note"])
+    if active["labels"]:
+        t.add_row("labels", ", ".join(active["labels"]))
     t.add_row("state", _trial_text(state))
     t.add_row("lowest version taken", version_text(state["lowest_version"]))
     for number, slot in enumerate(state["slots"]):

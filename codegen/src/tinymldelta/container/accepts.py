@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from tinymldelta.wire.constants import Decoder
+from tinymldelta.wire.constants import META_MAX, Decoder
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorRange:
+    """What the firmware has of an operator: versions lowest to highest, bits of element types."""
+
+    lowest: int
+    highest: int
+    types: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,14 +23,18 @@ class Accepts:
 
     formats: numbers of the patch formats that the firmware reads, e.g. {FORMAT_1}
     decoder: how much of format 2 the firmware decodes
-    flags: ACCEPT_* bits; each bit weakens a check
+    flags: ACCEPT_* and COMPARE_* bits, the policies
     arena_bytes: size of the firmware's tensor arena in bytes
-    tflm_abi: kernel build * 256 + schema version, 0 to 0xFFFF
-    opset_hash: hash of the operators that the firmware was built for, 0 to 0xFFFFFFFF
-    io_hash: hash of the in and out tensors that the application was built for, 0 to 0xFFFFFFFF
-    slot_bytes: how many bytes a slot holds for a model
+    tflm_abi: kernel build * 256 + schema version, 0 to 0xFFFF, for format 1
+    opset_hash, io_hash: of the model that the firmware was built with, for format 1
+    slot_bytes: how many bytes a slot holds
     lowest_version: lowest version of a model that is taken
     self_test: whether the firmware runs test vectors; without, a patch that has some is refused
+    name: of the model
+    kernels: identity of the kernel build
+    operators: what is linked, by id (`container.operators`)
+    tensors, quantisation, tensor_names: hashes of in and out tensors
+    write_bytes: the slots' write unit; meta_kept: bytes of metadata that a slot keeps
     """
 
     formats: frozenset[int]
@@ -33,7 +47,15 @@ class Accepts:
     slot_bytes: int
     lowest_version: int = 0
     self_test: bool = False
+    name: str = ""
+    kernels: int = 0
+    operators: Mapping[int, OperatorRange] = field(default_factory=dict)
+    tensors: int = 0
+    quantisation: int = 0
+    tensor_names: int = 0
+    write_bytes: int = 1
+    meta_kept: int = META_MAX
 
     def has(self, flag: int) -> bool:
-        """Whether the ACCEPT_* bit `flag` is set."""
+        """Whether the policy bit `flag` is set."""
         return self.flags & flag != 0

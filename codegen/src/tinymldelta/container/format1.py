@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 
 from tinymldelta.container.accepts import Accepts
+from tinymldelta.container.metadata import read_metadata
 from tinymldelta.container.patch import (
     DIGEST_FIELD_BYTES,
     Chunk,
@@ -21,7 +22,8 @@ from tinymldelta.container.patch import (
     run_bytes,
     sizes_of,
 )
-from tinymldelta.container.reading import Cursor, Outcome, check_guardrails, read_metadata
+from tinymldelta.container.reading import Outcome, check_guardrails
+from tinymldelta.container.source import Cursor
 from tinymldelta.wire.constants import (
     ACCEPT_NO_DIGEST,
     DIGEST_SIZE,
@@ -61,7 +63,7 @@ def read_patch(data: bytes, accepts: Accepts | None) -> Patch:
     """
     cursor = Cursor(data)
     header = _read_header(cursor, accepts)
-    metadata = read_metadata(cursor, header.meta_bytes)
+    metadata = read_metadata(cursor, header.meta_bytes, FORMAT_1, accepts)
     _check_guardrails(header, metadata, accepts)
     chunks = _read_chunks(cursor, header)
     digests = 2 * DIGEST_FIELD_BYTES
@@ -82,7 +84,7 @@ def apply_patch(base: bytes, patch: bytes, accepts: Accepts | None) -> Outcome:
     try:
         cursor = Cursor(patch)
         header = _read_header(cursor, accepts)
-        metadata = read_metadata(cursor, header.meta_bytes)
+        metadata = read_metadata(cursor, header.meta_bytes, FORMAT_1, accepts)
         _check_guardrails(header, metadata, accepts)
         _check_base(header, base)
         # A device writes while it reads. No fault depends on what is written, except for the

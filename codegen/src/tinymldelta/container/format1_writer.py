@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from tinymldelta.container.metadata import write_metadata
 from tinymldelta.container.patch import RUN_MAX, Chunk, Metadata, digest_field, pack
 from tinymldelta.wire.constants import (
     CHUNK_PAYLOAD_MAX,
@@ -19,13 +20,9 @@ from tinymldelta.wire.constants import (
     F1_CHUNK_SIZE,
     F1_HEADER,
     FORMAT_1,
-    META_MAX,
     MODEL_MAX,
-    TLV_SIZE,
-    TLV_VENDOR_FIRST,
     DigestKind,
     Encoding,
-    Tlv,
 )
 
 _CHUNKS_MAX = 256 ** F1_HEADER["chunks_n"].size - 1
@@ -64,7 +61,7 @@ def write_patch(
     if chunk_crc is None:
         chunk_crc = digest == DigestKind.CRC32
 
-    meta = _metadata_bytes(metadata)
+    meta = write_metadata(metadata, FORMAT_1)
     chunks = _all_chunks(base, target, merge_gap, _ChunkMaker(chunk_crc))
     if not chunks and digest == DigestKind.NONE:
         raise ValueError("no byte changes, and such a patch needs a digest: use CRC32 or SHA256")
@@ -202,28 +199,6 @@ def _pairs(data: bytes) -> tuple[_Positions, _Bytes]:
     # All pairs of a run are full, except for its last one, which has the rest.
     counts[np.cumsum(pairs_of_run) - 1] = (lengths - 1) % RUN_MAX + 1
     return counts, np.repeat(np.frombuffer(data, np.uint8)[starts], pairs_of_run)
-
-
-def _metadata_bytes(metadata: Metadata) -> bytes:
-    """The TLVs: known ones by tag, then the vendor's in their order."""
-    tlvs = []
-    for tag, size in TLV_SIZE.items():
-        value = metadata.value(tag)
-        if value is None:
-            continue
-        if not 0 <= value < 256**size:
-            raise ValueError(f"{Tlv(tag).name} is {value}, which does not fit {size} bytes")
-        tlvs.append(bytes((tag, size)) + value.to_bytes(size, "little"))
-    for tag, content in metadata.vendor:
-        if not TLV_VENDOR_FIRST <= tag <= 0xFF:
-            raise ValueError(f"tag {tag:#04x} is not a vendor's, {TLV_VENDOR_FIRST:#04x} to 0xff")
-        if len(content) > 0xFF:
-            raise ValueError(f"vendor TLV {tag:#04x} has {len(content)} bytes, 255 are the most")
-        tlvs.append(bytes((tag, len(content))) + content)
-    meta = b"".join(tlvs)
-    if len(meta) > META_MAX:
-        raise ValueError(f"{len(meta)} bytes of metadata, {META_MAX} are the most")
-    return meta
 
 
 def _chunk_bytes(chunk: Chunk) -> bytes:

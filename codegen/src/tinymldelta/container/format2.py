@@ -10,10 +10,13 @@ import hashlib
 
 from tinymldelta.container.accepts import Accepts
 from tinymldelta.container.body2 import decode_body
-from tinymldelta.container.patch import Header, Metadata, Patch, PatchFault, sizes_of
-from tinymldelta.container.reading import Cursor, Outcome, check_guardrails, read_metadata
+from tinymldelta.container.metadata import read_metadata
+from tinymldelta.container.patch import Header, Metadata, Patch, PatchFault, head_crc, sizes_of
+from tinymldelta.container.reading import Outcome, check_guardrails
+from tinymldelta.container.source import Cursor
 from tinymldelta.wire.constants import (
     F2_BASE_DIGEST_BYTES,
+    F2_CRC_BYTES,
     F2_FLAG_LEAN,
     F2_FLAG_RESERVED,
     F2_FLAG_SAME_LENGTH,
@@ -63,7 +66,7 @@ def apply_patch(base: bytes, patch: bytes, accepts: Accepts | None) -> Outcome:
 
 
 def _read_head(cursor: Cursor, accepts: Accepts | None) -> tuple[Header, Metadata, dict[str, int]]:
-    """Steps 1 to 4."""
+    """Steps 1 to 5."""
     flags = _read_first(cursor, accepts)
     target_bytes = 0
     if not flags & F2_FLAG_SAME_LENGTH:
@@ -87,7 +90,8 @@ def _read_head(cursor: Cursor, accepts: Accepts | None) -> tuple[Header, Metadat
         meta_bytes=meta_bytes,
         flags=flags,
     )
-    metadata = read_metadata(cursor, meta_bytes)
+    metadata = read_metadata(cursor, meta_bytes, FORMAT_2, accepts)
+    _check_crc(cursor)
     sizes = sizes_of(
         header=header_end,
         metadata=cursor.position - digests_end,
@@ -95,6 +99,16 @@ def _read_head(cursor: Cursor, accepts: Accepts | None) -> tuple[Header, Metadat
         body=len(cursor.data) - cursor.position,
     )
     return header, metadata, sizes
+
+
+def _check_crc(cursor: Cursor) -> None:
+    """Step 5: all that was read so far has come as it was sent."""
+    at = cursor.position
+    crc = int.from_bytes(cursor.take(F2_CRC_BYTES, "the head's CRC"), "little")
+    if (found := head_crc(cursor.data[:at])) != crc:
+        raise PatchFault(
+            Status.METADATA, at, f"CRC of the head is {found:#010x}, patch says {crc:#010x}"
+        )
 
 
 def _read_first(cursor: Cursor, accepts: Accepts | None) -> int:
@@ -139,13 +153,13 @@ def _read_length(cursor: Cursor, what: str) -> int:
 def _check_guardrails(
     cursor: Cursor, header: Header, metadata: Metadata, accepts: Accepts | None
 ) -> None:
-    """Step 5, first half. The cursor stands behind the metadata."""
-    tlvs_at = cursor.position - header.meta_bytes
+    """Step 6, first half. The cursor stands behind the head."""
+    tlvs_at = cursor.position - F2_CRC_BYTES - header.meta_bytes
     check_guardrails(header, metadata, accepts, lengths_at=1, tlvs_at=tlvs_at)
 
 
 def _check_base(header: Header, base: bytes) -> None:
-    """Step 5, second half."""
+    """Step 6, second half."""
     if len(base) != header.base_bytes:
         found = f"patch is for a base of {header.base_bytes} bytes, the model has {len(base)}"
         raise PatchFault(Status.BASE, 0, found)

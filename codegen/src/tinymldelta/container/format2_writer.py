@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import hashlib
 
-from tinymldelta.container.patch import Metadata
+from tinymldelta.container.metadata import write_metadata
+from tinymldelta.container.patch import Metadata, head_crc
 from tinymldelta.wire.constants import (
     F2_BASE_DIGEST_BYTES,
+    F2_CRC_BYTES,
     F2_FLAG_LEAN,
     F2_FLAG_SAME_LENGTH,
     F2_TARGET_DIGEST_BYTES,
     FORMAT_2,
-    META_MAX,
     MODEL_MAX,
-    TLV_SIZE,
-    TLV_VENDOR_FIRST,
-    Tlv,
 )
-
-_VALUE_MAX = 255
 
 
 def write_patch(
@@ -33,8 +29,8 @@ def write_patch(
             raise ValueError(f"the {name} has {len(model)} bytes; 1 to {MODEL_MAX} are possible")
     same = len(base) == len(target)
     first = FORMAT_2 | (F2_FLAG_SAME_LENGTH if same else 0) | (F2_FLAG_LEAN if lean else 0)
-    tlvs = write_metadata(metadata)
-    return b"".join(
+    tlvs = write_metadata(metadata, FORMAT_2)
+    head = b"".join(
         (
             bytes((first,)),
             b"" if same else write_number(len(target)),
@@ -43,9 +39,9 @@ def write_patch(
             hashlib.sha256(target).digest()[:F2_TARGET_DIGEST_BYTES],
             write_number(len(tlvs)),
             tlvs,
-            body,
         )
     )
+    return head + head_crc(head).to_bytes(F2_CRC_BYTES, "little") + body
 
 
 def write_number(value: int) -> bytes:
@@ -55,22 +51,3 @@ def write_number(value: int) -> bytes:
         encoded.append(value & 127 | 128)
         value >>= 7
     return bytes((*encoded, value))
-
-
-def write_metadata(metadata: Metadata) -> bytes:
-    """The TLVs, known ones first, by rising tag. ValueError for what does not fit the format."""
-    parts = []
-    for tag in Tlv:
-        value = metadata.value(tag)
-        if value is not None:
-            if not 0 <= value < 256 ** TLV_SIZE[tag]:
-                raise ValueError(f"{tag.name} is {value}, which does not fit the format")
-            parts.append(bytes((tag, TLV_SIZE[tag])) + value.to_bytes(TLV_SIZE[tag], "little"))
-    for vendor_tag, vendor_value in metadata.vendor:
-        if not TLV_VENDOR_FIRST <= vendor_tag <= 255 or len(vendor_value) > _VALUE_MAX:
-            raise ValueError(f"vendor TLV {vendor_tag:#04x} does not fit the format")
-        parts.append(bytes((vendor_tag, len(vendor_value))) + vendor_value)
-    tlvs = b"".join(parts)
-    if len(tlvs) > META_MAX:
-        raise ValueError(f"{len(tlvs)} bytes of metadata; at most {META_MAX} are possible")
-    return tlvs

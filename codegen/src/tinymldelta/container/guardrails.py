@@ -5,13 +5,28 @@ And what a store has against a patch beyond them: its version, and test vectors.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tinymldelta.container.accepts import Accepts
+from tinymldelta.container.accepts import Accepts, OperatorRange
+from tinymldelta.container.metadata import kept_bytes
+from tinymldelta.container.operators import OperatorNeed, decode_operators, is_custom
 from tinymldelta.container.patch import Header, Metadata
 from tinymldelta.versions import version_text
-from tinymldelta.wire.constants import ACCEPT_UNGUARDED, RULES, Rule, Status, Tlv, Verdict
+from tinymldelta.wire.constants import (
+    ACCEPT_KERNELS,
+    ACCEPT_KERNELS_WARNED,
+    ACCEPT_QUANTISATION,
+    ACCEPT_UNGUARDED,
+    COMPARE_NAMES,
+    FORMAT_1,
+    OPERATOR_CODE_MAX,
+    RULES,
+    Rule,
+    Status,
+    Verdict,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +45,11 @@ class RuleResult:
             return Status[self.rule.name]  # each rule is named after its refusal
         return Status.UNGUARDED if self.verdict == Verdict.MISSING else Status.OK
 
-    def explain(self) -> str:
-        """One clause for people, with both values."""
-        text = RULES[self.rule]
-        if self.need is not None:
-            return text.explain.format(need=self.need, have=self.have)
-        missing = f"patch carries no {Tlv(text.tlv).name}"
-        waived = self.verdict == Verdict.WAIVED
-        return f"{missing}, which the firmware takes" if waived else missing
-
 
 def evaluate(metadata: Metadata, header: Header, accepts: Accepts) -> list[RuleResult]:
-    """Every rule in the order in which a device evaluates them, whether or not one refuses."""
-    return [_evaluate(rule, metadata, header, accepts) for rule in RULES]
+    """The rules of the format in the order in which a device evaluates them, refused or not."""
+    applying = [rule for rule, text in RULES.items() if header.version in text.tlvs]
+    return [_evaluate(rule, metadata, header, accepts) for rule in applying]
 
 
 def first_refusal(results: Sequence[RuleResult]) -> RuleResult | None:
@@ -75,22 +82,78 @@ def store_refusal(
     return None
 
 
+def slot_need(metadata: Metadata, header: Header, write_bytes: int) -> int:
+    """Bytes of a slot: the target, and in format 2 its metadata in write units of their own."""
+    kept = 0 if header.version == FORMAT_1 else kept_bytes(metadata)
+    if not kept:
+        return header.target_bytes
+    return -(-header.target_bytes // write_bytes) * write_bytes + kept
+
+
 def _evaluate(rule: Rule, metadata: Metadata, header: Header, accepts: Accepts) -> RuleResult:
-    text = RULES[rule]
-    need = metadata.value(text.tlv) if text.tlv else header.target_bytes
-    have = _have(rule, accepts)
-    if need is None:
+    tag = RULES[rule].tlvs[header.version]
+    if tag and metadata.value(tag) is None:
+        if rule is Rule.TENSOR_NAMES and _policy(rule, accepts) is Verdict.FREE:
+            return RuleResult(rule, Verdict.FREE, None, 0)
         waived = accepts.has(ACCEPT_UNGUARDED)
-        return RuleResult(rule, Verdict.WAIVED if waived else Verdict.MISSING, None, have)
-    holds = need <= have if text.compare == "at_most" else need == have
-    return RuleResult(rule, Verdict.PASS if holds else Verdict.FAIL, need, have)
+        return RuleResult(rule, Verdict.WAIVED if waived else Verdict.MISSING, None, 0)
+    if rule is Rule.OPERATORS and header.version != FORMAT_1:
+        return _operators(metadata, accepts)
+    need, have = _compared(rule, metadata, header, accepts)
+    holds = need <= have if RULES[rule].compare == "at_most" else need == have
+    return RuleResult(rule, Verdict.PASS if holds else _policy(rule, accepts), need, have)
 
 
-def _have(rule: Rule, accepts: Accepts) -> int:
-    return {
+def _policy(rule: Rule, accepts: Accepts) -> Verdict:
+    """What the firmware makes of a rule that does not hold."""
+    if rule is Rule.ABI and accepts.has(ACCEPT_KERNELS):
+        return Verdict.FREE
+    if rule is Rule.ABI and accepts.has(ACCEPT_KERNELS_WARNED):
+        return Verdict.WARNED
+    if rule is Rule.QUANTISATION and accepts.has(ACCEPT_QUANTISATION):
+        return Verdict.FREE
+    if rule is Rule.TENSOR_NAMES and not accepts.has(COMPARE_NAMES):
+        return Verdict.FREE
+    return Verdict.FAIL
+
+
+def _compared(rule: Rule, metadata: Metadata, header: Header, accepts: Accepts) -> tuple[int, int]:
+    """What the patch says, and what there is."""
+    if rule is Rule.SLOT:
+        return slot_need(metadata, header, accepts.write_bytes), accepts.slot_bytes
+    if rule is Rule.NAME:
+        # Names are compared; numbers stand for them.
+        return zlib.crc32(metadata.model_name or b""), zlib.crc32(accepts.name.encode())
+    old = header.version == FORMAT_1
+    need = metadata.value(RULES[rule].tlvs[header.version])
+    assert isinstance(need, int)
+    return need, {
         Rule.ARENA: accepts.arena_bytes,
-        Rule.ABI: accepts.tflm_abi,
+        Rule.ABI: accepts.tflm_abi if old else accepts.kernels,
         Rule.OPERATORS: accepts.opset_hash,
-        Rule.IO: accepts.io_hash,
-        Rule.SLOT: accepts.slot_bytes,
+        Rule.IO: accepts.io_hash if old else accepts.tensors,
+        Rule.QUANTISATION: accepts.quantisation,
+        Rule.TENSOR_NAMES: accepts.tensor_names,
     }[rule]
+
+
+def _number(operator_id: int, version: int, types: int) -> int:
+    """An operator as a device reports it (guard.h)."""
+    custom = 0x80000000 if is_custom(operator_id) else 0
+    return custom | (operator_id & OPERATOR_CODE_MAX) << 16 | version << 8 | types
+
+
+def _operators(metadata: Metadata, accepts: Accepts) -> RuleResult:
+    """By inclusion: each operator is linked, in that version and for those element types."""
+    needs = decode_operators(metadata.operators or b"")
+    for need in needs:
+        have = accepts.operators.get(need.id, OperatorRange(0, 0, 0))
+        if not _includes(have, need):
+            missing = _number(need.id, need.version, need.types)
+            there = _number(need.id, have.highest, have.types)
+            return RuleResult(Rule.OPERATORS, Verdict.FAIL, missing, there)
+    return RuleResult(Rule.OPERATORS, Verdict.PASS, len(needs), len(accepts.operators))
+
+
+def _includes(have: OperatorRange, need: OperatorNeed) -> bool:
+    return have.lowest <= need.version <= have.highest and not need.types & ~have.types

@@ -63,11 +63,20 @@ class Metadata:
     model_version: int | None = None
     version_floor: int | None = None
     self_test: int | None = None
+    kernels: int | None = None
+    tensors: int | None = None
+    quantisation: int | None = None
+    tensor_names: int | None = None
+    model_name: bytes | None = None
+    operators: bytes | None = None
+    note: bytes | None = None
+    labels: bytes | None = None
+    accuracy: bytes | None = None
     vendor: tuple[tuple[int, bytes], ...] = ()
 
-    def value(self, tag: int) -> int | None:
+    def value(self, tag: int) -> int | bytes | None:
         """The value of the known TLV `tag`, or None. ValueError if the tag is not known."""
-        value: int | None = getattr(self, Tlv(tag).name.lower())
+        value: int | bytes | None = getattr(self, Tlv(tag).name.lower())
         return value
 
 
@@ -130,6 +139,12 @@ def pack(layout: Mapping[str, Field], values: Mapping[str, int | bytes]) -> byte
 def run_bytes(count: int) -> int:
     """How many bytes a pair of RLE with this count (0 to 255) stands for, 1 to 256."""
     return count or RUN_MAX
+
+
+def head_crc(head: bytes) -> int:
+    """CRC of format 2's head: rotated by a bit, or it would cancel out of the whole patch's."""
+    crc = zlib.crc32(head)
+    return (crc << 1 | crc >> 31) & 0xFFFFFFFF
 
 
 def digest_field(kind: DigestKind, model: bytes) -> bytes:

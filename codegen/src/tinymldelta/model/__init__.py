@@ -3,10 +3,26 @@
 Nothing outside this package imports flatbuffers or the TFLite schema.
 """
 
-from tinymldelta.model.reader import read_layout, read_model, read_model_file
-from tinymldelta.model.tables import Layout, Model, Node, Operator, Quantisation, Span, Tensor
+from tinymldelta.model.reader import (
+    operator_code,
+    operator_name,
+    read_layout,
+    read_model,
+    read_model_file,
+)
+from tinymldelta.model.tables import (
+    Graph,
+    Layout,
+    Model,
+    Node,
+    Operator,
+    Quantisation,
+    Span,
+    Tensor,
+)
 
 __all__ = [
+    "Graph",
     "Layout",
     "Model",
     "Node",
@@ -14,6 +30,8 @@ __all__ = [
     "Quantisation",
     "Span",
     "Tensor",
+    "operator_code",
+    "operator_name",
     "read_layout",
     "read_model",
     "read_model_file",

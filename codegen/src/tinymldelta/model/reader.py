@@ -12,9 +12,12 @@ import tflite
 from flatbuffers import number_types
 
 from tinymldelta.errors import Refusal
+from tinymldelta.model.calls import CALLERS, DEPTH_MAX, unending
+from tinymldelta.model.options import OptionReader
 from tinymldelta.model.schema import slot_of
 from tinymldelta.model.tables import (
     ELEMENT_BITS,
+    Graph,
     Layout,
     Model,
     Node,
@@ -44,9 +47,15 @@ _OPERATOR_NAMES: dict[int, str] = {
 }
 _CUSTOM: int = tflite.BuiltinOperator.CUSTOM
 
-# Operators that run another subgraph. In a file with only one it could only be their own, and TFLM
-# recurses into it without end while it plans.
-_CONTROL_FLOW = frozenset({"CALL", "CALL_ONCE", "IF", "WHILE"})
+
+def operator_name(code: int) -> str:
+    """What the schema calls a builtin operator; of one that it does not know, its code."""
+    return _OPERATOR_NAMES.get(code, f"operator {code}")
+
+
+def operator_code(name: str) -> int | None:
+    """The code of a builtin operator, or None if the schema knows none of that name."""
+    return next((code for code, known in _OPERATOR_NAMES.items() if known == name), None)
 
 
 class _Reader:
@@ -56,6 +65,7 @@ class _Reader:
         self._data = data
         self._name = name
         self._model = tflite.Model.GetRootAsModel(data, 0)
+        self._options = OptionReader()
 
     def fault(self, what: str, fix: str = "export the model again") -> Refusal:
         return Refusal(self._name, what, fix)
@@ -68,11 +78,8 @@ class _Reader:
                 f"{SCHEMA_VERSION}",
                 "convert it with a current converter",
             )
-        if m.SubgraphsLength() != 1:
-            raise self.fault(
-                f"{m.SubgraphsLength()} subgraphs; models with exactly one are supported",
-                "convert it without control flow",
-            )
+        if m.SubgraphsLength() == 0:
+            raise self.fault("it has no subgraph")
         if m.SignatureDefsLength() > 1:
             raise self.fault(
                 f"{m.SignatureDefsLength()} signatures; at most one is supported",
@@ -82,23 +89,16 @@ class _Reader:
             self._vector("Model", f, m, 4) for f in ("external_buffer_groups", "external_buffers")
         ):
             raise self.fault("it keeps data in other files", "export it in one piece")
-        graph = m.Subgraphs(0)
         layout = self.layout()
         operators, tensors, nodes = layout.operators, layout.tensors, layout.nodes
-        for index, node in enumerate(nodes):
-            operator = operators[node.operator]
-            if operator.name in _CONTROL_FLOW and not operator.custom:
-                raise self.fault(
-                    f"node {index} is {operator.name}, which needs another subgraph",
-                    "convert it without control flow",
-                )
-        inputs = self._indices(graph, "Inputs", "the graph's inputs", len(tensors), optional=False)
-        outputs = self._indices(
-            graph, "Outputs", "the graph's outputs", len(tensors), optional=False
-        )
+        graphs = self._graphs()
+        looping = unending(layout, graphs)
+        if looping is not None:
+            raise self.fault(f"subgraph {looping} runs itself, or others {DEPTH_MAX} deep")
+        inputs, outputs = graphs[0].inputs, graphs[0].outputs
         if not inputs or not outputs:
             raise self.fault(f"the graph has no {'outputs' if inputs else 'inputs'}")
-        if not nodes:
+        if not graphs[0].nodes:
             raise self.fault("the graph has no operators")
         if max(len(inputs), len(outputs)) > _INTERFACE_MAX:
             raise self.fault(f"the graph has {len(inputs)} inputs and {len(outputs)} outputs")
@@ -113,8 +113,7 @@ class _Reader:
             operators=operators,
             tensors=tensors,
             nodes=nodes,
-            inputs=inputs,
-            outputs=outputs,
+            graphs=graphs,
             offline_plan=self._offline_plan(len(tensors)),
         )
 
@@ -136,6 +135,31 @@ class _Reader:
                 for i in range(graph.OperatorsLength())
             ]
         return Layout(operators, tuple(tensors), tuple(nodes))
+
+    def _graphs(self) -> tuple[Graph, ...]:
+        """Where each subgraph begins and ends in that numbering, and what goes in and out."""
+        m = self._model
+        graphs: list[Graph] = []
+        tensor = node = 0
+        for g in range(m.SubgraphsLength()):
+            graph = m.Subgraphs(g)
+            where = f"subgraph {g}'s" if g else "the graph's"
+            inputs, outputs = (
+                self._indices(
+                    graph, field, f"{where} {field.lower()}", graph.TensorsLength(), optional=False
+                )
+                for field in ("Inputs", "Outputs")
+            )
+            graphs.append(
+                Graph(
+                    range(tensor, tensor + graph.TensorsLength()),
+                    range(node, node + graph.OperatorsLength()),
+                    tuple(tensor + i for i in inputs),
+                    tuple(tensor + i for i in outputs),
+                )
+            )
+            tensor, node = graphs[-1].tensors.stop, graphs[-1].nodes.stop
+        return tuple(graphs)
 
     def _text(self, raw: bytes | None) -> str:
         return (raw or b"").decode("utf-8", errors="replace")
@@ -280,7 +304,17 @@ class _Reader:
             self._indices(
                 node, "Intermediates", f"{where}'s intermediates", tensors, optional=True
             ),
+            self._node_options(node, operators[node.OpcodeIndex()], where),
         )
+
+    def _node_options(self, node: Any, operator: Operator, where: str) -> tuple[int, ...]:
+        options = self._options.read(node, operator)
+        if options is None:
+            raise self.fault(f"{where} is {operator.name} and has no options")
+        graphs = self._model.SubgraphsLength()
+        if operator.name in CALLERS and not all(0 <= graph < graphs for graph in options):
+            raise self.fault(f"{where} runs subgraph {max(options)} of {graphs}")
+        return options
 
     def _indices(
         self, table: Any, field: str, where: str, tensors: int, *, optional: bool
@@ -322,8 +356,8 @@ class _Reader:
 def read_model(data: bytes, name: str) -> Model:
     """Read a model. `name` is what messages call it.
 
-    Raises Refusal for anything that is not a well-formed model with one subgraph of fixed shapes;
-    no other exception whatever the bytes.
+    Raises Refusal for anything that is not a well-formed model of fixed shapes; no other exception
+    whatever the bytes.
     """
     return _checked(data, name).read()
 

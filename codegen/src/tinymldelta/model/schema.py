@@ -8,7 +8,8 @@ is only looked at for being there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 
@@ -21,17 +22,22 @@ class Kind(Enum):
     SPAN = "vector of which only place and length are read"
     TABLE = "table"
     TABLES = "vector of tables"
+    UNION = "table whose schema depends on the field before it"
 
 
 @dataclass(frozen=True, slots=True)
 class FieldType:
-    """`size`: bytes of the scalar, or of an element; `table`: what a table or its vector holds."""
+    """`size`: bytes of the scalar, or of an element; `table`: what a table or its vector holds.
+
+    members: of a union, the tables that are read, by the value of the byte in the slot before it.
+    """
 
     name: str
     slot: int
     kind: Kind
     size: int = 4
     table: str = ""
+    members: Mapping[int, str] = field(default_factory=dict)
 
 
 def _scalar(name: str, slot: int, size: int) -> FieldType:
@@ -49,6 +55,15 @@ def _string(name: str, slot: int) -> FieldType:
 def _tables(name: str, slot: int, table: str) -> FieldType:
     return FieldType(name, slot, Kind.TABLES, 4, table)
 
+
+# The options of operators that are read, by their number in the union BuiltinOptions.
+OPTIONS: dict[int, str] = {
+    92: "IfOptions",
+    93: "WhileOptions",
+    101: "BatchMatMulOptions",
+    103: "CallOnceOptions",
+    111: "VarHandleOptions",
+}
 
 TABLES: dict[str, tuple[FieldType, ...]] = {
     "Model": (
@@ -97,8 +112,27 @@ TABLES: dict[str, tuple[FieldType, ...]] = {
         _scalar("opcode_index", 0, 4),
         _scalars("inputs", 1, 4),
         _scalars("outputs", 2, 4),
+        _scalar("builtin_options_type", 3, 1),
+        FieldType("builtin_options", 4, Kind.UNION, members=OPTIONS),
         _scalars("intermediates", 8, 4),
         _scalar("large_custom_options_offset", 9, 8),
+    ),
+    "BatchMatMulOptions": (
+        _scalar("adj_x", 0, 1),
+        _scalar("adj_y", 1, 1),
+    ),
+    "CallOnceOptions": (_scalar("init_subgraph_index", 0, 4),),
+    "IfOptions": (
+        _scalar("then_subgraph_index", 0, 4),
+        _scalar("else_subgraph_index", 1, 4),
+    ),
+    "WhileOptions": (
+        _scalar("cond_subgraph_index", 0, 4),
+        _scalar("body_subgraph_index", 1, 4),
+    ),
+    "VarHandleOptions": (
+        _string("container", 0),
+        _string("shared_name", 1),
     ),
     "Buffer": (
         FieldType("data", 0, Kind.SPAN, 1),

@@ -79,12 +79,18 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One use of an operator: indices of operator and tensors; an omitted tensor is -1."""
+    """One use of an operator: indices of operator and tensors; an omitted tensor is -1.
+
+    options: of BATCH_MATMUL adj_x and adj_y, 1 where the operand is taken as transposed; of
+    CALL_ONCE, IF and WHILE the subgraphs that they run; of VAR_HANDLE the variable's number. Of
+    others none are read.
+    """
 
     operator: int
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     intermediates: tuple[int, ...]
+    options: tuple[int, ...] = ()
 
     def moved(self, by: int) -> Node:
         """The same node where tensors are numbered from `by` on."""
@@ -92,7 +98,7 @@ class Node:
             tuple(i + by if i >= 0 else i for i in indices)
             for indices in (self.inputs, self.outputs, self.intermediates)
         )
-        return Node(self.operator, inputs, outputs, intermediates)
+        return Node(self.operator, inputs, outputs, intermediates, self.options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +111,25 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
+class Graph:
+    """A subgraph: which tensors and nodes are its own, and the tensors that go in and out."""
+
+    tensors: range
+    nodes: range
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
-    """A model with one graph. Frozen, and apart from the bytes it was read from.
+    """Frozen, and apart from the bytes it was read from.
 
     name: what to call the file in messages; length: bytes, up to MODEL_MAX; sha256: 32 bytes over
-    the whole file. Every index in nodes, inputs and outputs is that of a tensor, or -1 where a node
-    omits one. offline_plan: () or, per tensor, the offset in the arena that the file asks for, -1
-    where it leaves the choice to TFLM (metadata "OfflineMemoryAllocation").
+    the whole file. Tensors and nodes of all subgraphs are numbered through; the first subgraph is
+    what an application runs, and it has inputs, outputs and nodes. Every index in nodes and graphs
+    is that of a tensor, or -1 where a node omits one. offline_plan: () or, per tensor, the offset
+    in the arena that the file asks for, -1 where it leaves the choice to TFLM (metadata
+    "OfflineMemoryAllocation").
     """
 
     name: str
@@ -122,9 +140,16 @@ class Model:
     operators: tuple[Operator, ...]
     tensors: tuple[Tensor, ...]
     nodes: tuple[Node, ...]
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
+    graphs: tuple[Graph, ...]
     offline_plan: tuple[int, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        return self.graphs[0].inputs
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        return self.graphs[0].outputs
 
     @property
     def input_tensors(self) -> tuple[Tensor, ...]:

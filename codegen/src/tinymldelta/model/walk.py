@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tinymldelta.errors import Refusal
 from tinymldelta.model.schema import TABLES, FieldType, Kind
@@ -89,8 +89,18 @@ class _Walk:
             size = field.size if field.kind is Kind.SCALAR else _U32.size
             if offset < 4 or offset + size > table_bytes or (visit.at + offset) % size:
                 raise self.fault(f"{path}.{field.name}", f"offset {offset} is not in its table")
+            if field.kind is Kind.UNION:
+                member = field.members.get(self._byte(visit.at, vtable, entry - 2))
+                if member is None:
+                    continue
+                field = replace(field, kind=Kind.TABLE, table=member)
             if field.kind is not Kind.SCALAR:
                 yield from self._field(field, visit.at + offset, f"{path}.{field.name}")
+
+    def _byte(self, table: int, vtable: int, entry: int) -> int:
+        """A field of one byte that has been checked; 0 if it is absent."""
+        offset = _U16.unpack_from(self._data, vtable + entry)[0]
+        return self._data[table + offset] if offset else 0
 
     def _field(self, field: FieldType, at: int, path: str) -> Iterator[_Visit]:
         start = self._target(at, path)

@@ -23,15 +23,24 @@ from smpclient.exceptions import SMPClientException, SMPValidationException
 from smpclient.generics import error_v1, success
 from smpclient.transport import SMPTransport, SMPTransportDisconnected
 
+from tinymldelta.container.metadata import read_metadata
 from tinymldelta.container.patch import Header as PatchHeader
-from tinymldelta.container.patch import PatchFault
+from tinymldelta.container.patch import Metadata, PatchFault
 from tinymldelta.container.reader import read_patch
+from tinymldelta.container.source import Cursor
 from tinymldelta.errors import Refusal
 from tinymldelta.patching import PatchRefused
 from tinymldelta.smp import messages
 from tinymldelta.smp.messages import FinishReply, StatusReply
 from tinymldelta.smp.packet import Error
-from tinymldelta.wire.constants import DIGEST_SIZE, SMP_GROUP, SMP_RC_1, DigestKind, Status
+from tinymldelta.wire.constants import (
+    DIGEST_SIZE,
+    FORMAT_2,
+    SMP_GROUP,
+    SMP_RC_1,
+    DigestKind,
+    Status,
+)
 
 # Both warn of every packet that is lost.
 for _name in ("smp", "smpclient"):
@@ -54,6 +63,10 @@ _CONFIRM_PAUSE: Final = 0.5
 _DAMAGED: Final = (SMPException, SMPClientException, binascii.Error, ValueError, AssertionError)
 # No reply, or one that is not what the group answers; smp raises TypeError if it is no map.
 _LOST: Final = (TimeoutError, SMPValidationException, cbor2.CBORError, TypeError)
+
+
+class _NotSupported(Refusal):
+    """The firmware has no such group, or its group no such command."""
 
 
 class _Patient(SMPTransport):
@@ -171,7 +184,7 @@ class Link:
                     "update tinymldelta",
                 ) from None
         if own == Error.NOT_SUPPORTED:
-            raise Refusal(
+            raise _NotSupported(
                 self.address,
                 f"the firmware has no management group {self.group} for models",
                 "build it with CONFIG_TMD_SMP=y, or give its number by --group",
@@ -366,6 +379,22 @@ async def push(
         what = "the device applied it, and is back at its old model: the new one failed its trial"
         raise PatchRefused(where, Status.REVERTED, what)
     return Outcome(False, pushing.start, pushing.sent, status)
+
+
+async def metadata(link: Link, model: str | None) -> Metadata | None:
+    """What is said of the active model; None if the firmware is too old to tell."""
+    try:
+        reply = await link.ask(messages.Metadata, model=model)
+    except _NotSupported:
+        return None
+    try:
+        return read_metadata(Cursor(reply.meta), len(reply.meta), FORMAT_2, None)
+    except PatchFault as fault:
+        raise Refusal(
+            link.address,
+            f"tells metadata that this version of tmd cannot read: {fault}",
+            "update tinymldelta",
+        ) from fault
 
 
 async def confirm(link: Link, model: str | None) -> None:

@@ -82,6 +82,10 @@ class StatusReply(_Reply):
     off: int
 
 
+class MetadataReply(_Reply):
+    meta: bytes
+
+
 class _Read(message.ReadRequest):
     _GROUP_ID = SMP_GROUP
     _ErrorV1: ClassVar = RefusalV1
@@ -101,6 +105,11 @@ class _Write(message.WriteRequest):
 class Status(_Read):
     _COMMAND_ID = SmpCommand.STATUS
     _Response: ClassVar = StatusReply
+
+
+class Metadata(_Read):
+    _COMMAND_ID = SmpCommand.METADATA
+    _Response: ClassVar = MetadataReply
 
 
 class Begin(_Write):

@@ -23,7 +23,8 @@ _OS_GROUP: Final = 0
 _ECHO: Final = 0
 _PARAMETERS: Final = 6
 
-_OPS: Final = {c: Op.READ if c is SmpCommand.STATUS else Op.WRITE for c in SmpCommand}
+_READS: Final = (SmpCommand.STATUS, SmpCommand.METADATA)
+_OPS: Final = {c: Op.READ if c in _READS else Op.WRITE for c in SmpCommand}
 
 
 class _Invalid(Exception):  # noqa: N818 - a request that the binding does not decode
@@ -79,6 +80,8 @@ def _as_map(command: SmpCommand, reply: GroupReply, name: str, names: Sequence[s
             return {"off": reply.off}
         case SmpCommand.FINISH:
             return {"off": reply.off, "slot": reply.active.slot, "ver": reply.version}
+        case SmpCommand.METADATA:
+            return {"meta": reply.meta}
         case _:
             return {}
 

@@ -13,11 +13,13 @@ class Field(NamedTuple):
     size: int
 
 
-WIRE_VERSION: Final = 3
+WIRE_VERSION: Final = 4
 
 META_MAX: Final = 1024  # bytes of metadata in one patch
 CHUNK_PAYLOAD_MAX: Final = 65535  # bytes of encoded payload in one chunk of format 1
 MODEL_MAX: Final = 2147483647  # bytes of one model; offsets then never wrap in 32 bits
+OPERATOR_CODE_MAX: Final = 32767  # code of a builtin operator
+OPERATOR_VERSION_MAX: Final = 63  # version of an operator
 WRITE_UNIT_MAX: Final = 256  # bytes of one flash write unit
 
 FORMAT_1: Final = 1
@@ -36,6 +38,7 @@ F2_FLAG_LEAN: Final = 0x40  # the body is for a lean decoder
 F2_FLAG_RESERVED: Final = 0x80  # 0
 F2_BASE_DIGEST_BYTES: Final = 8
 F2_TARGET_DIGEST_BYTES: Final = 16
+F2_CRC_BYTES: Final = 4
 F2_RANGES: Final = 8  # ranges of words that are changed ahead of their place
 F2_POOL: Final = 256  # words in the pool
 F2_CACHED: Final = 16  # single words whose change is remembered
@@ -192,8 +195,12 @@ F2_SQUASH_TABLE: Final = (
     3349, 3608, 3785, 3902, 3976, 4022, 4051, 4069, 4079, 4086, 4090, 4092, 4094, 4095,
 )
 
-ACCEPT_UNGUARDED: Final = 0x0001  # patches that lack guardrail TLVs
-ACCEPT_NO_DIGEST: Final = 0x0002  # patches without digests (digest kind NONE)
+ACCEPT_UNGUARDED: Final = 0x0001  # patches that lack guardrail TLVs are taken
+ACCEPT_NO_DIGEST: Final = 0x0002  # patches without digests (digest kind NONE) are taken
+ACCEPT_KERNELS_WARNED: Final = 0x0004  # models proven on other kernels are taken, with a warning
+ACCEPT_KERNELS: Final = 0x0008  # models proven on other kernels are taken
+ACCEPT_QUANTISATION: Final = 0x0010  # scales and zero points of in and out tensors are free: the application reads them from the tensors
+COMPARE_NAMES: Final = 0x0020  # names of in and out tensors are compared too
 
 TLV_VENDOR_FIRST: Final = 0x80
 
@@ -266,7 +273,7 @@ ENTRY: Final[dict[str, Field]] = {
     "present": Field(48, 1),
     "state": Field(49, 1),
     "starts": Field(50, 1),
-    "reserved": Field(51, 1),
+    "meta_bytes": Field(51, 1),
 }
 ENTRY_SIZE: Final = 52
 
@@ -288,6 +295,16 @@ SELF_TEST: Final[dict[str, Field]] = {
 }
 SELF_TEST_SIZE: Final = 16
 
+ACCURACY: Final[dict[str, Field]] = {
+    "metric": Field(0, 1),
+    "interpreter": Field(1, 1),
+    "samples": Field(2, 4),
+    "base": Field(6, 4),
+    "target": Field(10, 4),
+    "data": Field(14, 4),
+}
+ACCURACY_SIZE: Final = 18
+
 
 class Tlv(IntEnum):
     REQ_ARENA_BYTES = 0x01
@@ -297,66 +314,214 @@ class Tlv(IntEnum):
     MODEL_VERSION = 0x05
     VERSION_FLOOR = 0x06
     SELF_TEST = 0x07
+    KERNELS = 0x08
+    TENSORS = 0x09
+    QUANTISATION = 0x0a
+    TENSOR_NAMES = 0x0b
+    MODEL_NAME = 0x0c
+    OPERATORS = 0x0d
+    NOTE = 0x0e
+    LABELS = 0x0f
+    ACCURACY = 0x10
 
 
-TLV_SIZE: Final[dict[int, int]] = {
-    Tlv.REQ_ARENA_BYTES: 4,
-    Tlv.TFLM_ABI: 2,
-    Tlv.OPSET_HASH: 4,
-    Tlv.IO_HASH: 4,
-    Tlv.MODEL_VERSION: 4,
-    Tlv.VERSION_FLOOR: 4,
-    Tlv.SELF_TEST: 4,
+class TlvText(NamedTuple):
+    """`least` to `most`: lengths of the value in bytes. `number`: it is little-endian, unsigned."""
+
+    least: int
+    most: int
+    number: bool
+    formats: tuple[int, ...]
+    text: str
+
+
+TLVS: Final[dict[Tlv, TlvText]] = {
+    Tlv.REQ_ARENA_BYTES: TlvText(
+        4,
+        4,
+        True,
+        (1, 2),
+        "tensor arena that the target needs, in bytes",
+    ),
+    Tlv.TFLM_ABI: TlvText(
+        2,
+        2,
+        True,
+        (1,),
+        "kernel build (high byte) and TFLite schema version (low byte)",
+    ),
+    Tlv.OPSET_HASH: TlvText(
+        4,
+        4,
+        True,
+        (1,),
+        "hash of the operators that the target uses, with versions",
+    ),
+    Tlv.IO_HASH: TlvText(
+        4,
+        4,
+        True,
+        (1,),
+        "hash of the target's input and output tensors",
+    ),
+    Tlv.MODEL_VERSION: TlvText(
+        4,
+        4,
+        True,
+        (1, 2),
+        "version of the target; 0 if it is missing",
+    ),
+    Tlv.VERSION_FLOOR: TlvText(
+        4,
+        4,
+        True,
+        (1, 2),
+        "lowest version that the device takes once the target is confirmed",
+    ),
+    Tlv.SELF_TEST: TlvText(
+        4,
+        4,
+        True,
+        (1, 2),
+        "where in the target its test vectors begin, which is the length of its model",
+    ),
+    Tlv.KERNELS: TlvText(
+        4,
+        4,
+        True,
+        (2,),
+        "identity of the kernel build on which the target's accuracy was proven",
+    ),
+    Tlv.TENSORS: TlvText(
+        4,
+        4,
+        True,
+        (2,),
+        "hash of the element types and shapes of the target's in and out tensors",
+    ),
+    Tlv.QUANTISATION: TlvText(
+        4,
+        4,
+        True,
+        (2,),
+        "hash of their scales and zero points",
+    ),
+    Tlv.TENSOR_NAMES: TlvText(
+        4,
+        4,
+        True,
+        (2,),
+        "hash of their names; only for firmware that compares names",
+    ),
+    Tlv.MODEL_NAME: TlvText(
+        1,
+        31,
+        False,
+        (2,),
+        "for which of the firmware's models the patch is; ASCII",
+    ),
+    Tlv.OPERATORS: TlvText(
+        0,
+        96,
+        False,
+        (2,),
+        "operators that the target needs, with versions and element types",
+    ),
+    Tlv.NOTE: TlvText(
+        1,
+        96,
+        False,
+        (2,),
+        "what its makers say of the target, such as the training run; UTF-8",
+    ),
+    Tlv.LABELS: TlvText(
+        1,
+        250,
+        False,
+        (2,),
+        "names of the target's classes, in their order, each but the last followed by a line feed; UTF-8",
+    ),
+    Tlv.ACCURACY: TlvText(
+        18,
+        18,
+        False,
+        (2,),
+        "how base and target did on the data that the patch was gated with, as below",
+    ),
 }
 
 
 class Rule(IntEnum):
-    ARENA = 0
-    ABI = 1
-    OPERATORS = 2
-    IO = 3
-    SLOT = 4
+    NAME = 0
+    ARENA = 1
+    ABI = 2
+    OPERATORS = 3
+    IO = 4
+    QUANTISATION = 5
+    TENSOR_NAMES = 6
+    SLOT = 7
 
 
 class RuleText(NamedTuple):
-    """`text`: when it holds; `explain` takes need and have; `tlv` is 0: read from the header."""
+    """`text`: when it holds; `explain` takes need and have.
 
-    tlv: int
+    tlvs: by format, what it reads of the patch; 0: the header. It does not exist in other formats.
+    """
+
+    tlvs: dict[int, int]
     compare: str
     text: str
     explain: str
 
 
 RULES: Final[dict[Rule, RuleText]] = {
+    Rule.NAME: RuleText(
+        {2: Tlv.MODEL_NAME},
+        "equal",
+        "the patch is for this model",
+        "made for the model {need}, this is {have}",
+    ),
     Rule.ARENA: RuleText(
-        Tlv.REQ_ARENA_BYTES,
+        {1: Tlv.REQ_ARENA_BYTES, 2: Tlv.REQ_ARENA_BYTES},
         "at_most",
         "the arena that the target needs is at most the arena of the firmware",
         "needs {need} bytes of tensor arena, firmware has {have}",
     ),
     Rule.ABI: RuleText(
-        Tlv.TFLM_ABI,
+        {1: Tlv.TFLM_ABI, 2: Tlv.KERNELS},
         "equal",
-        "kernel build and schema version are those of the firmware",
-        "made for TFLM ABI {need:#06x}, firmware has {have:#06x}",
+        "kernel build (and, in format 1, schema version) are those of the firmware",
+        "proven on {need}, firmware has {have}",
     ),
     Rule.OPERATORS: RuleText(
-        Tlv.OPSET_HASH,
-        "equal",
-        "operators and their versions are those of the model that the firmware was built for",
-        "operator set {need:#010x}, firmware has {have:#010x}",
+        {1: Tlv.OPSET_HASH, 2: Tlv.OPERATORS},
+        "included",
+        "the firmware has linked each operator, in this version and for these element types (in format 1: they are those of the model that the firmware was built for)",
+        "{need}, {have}",
     ),
     Rule.IO: RuleText(
-        Tlv.IO_HASH,
+        {1: Tlv.IO_HASH, 2: Tlv.TENSORS},
         "equal",
-        "element type, shape and quantisation of every in and out tensor are unchanged",
+        "element type and shape of every in and out tensor are unchanged (in format 1: and their quantisation)",
         "in and out tensors {need:#010x}, firmware has {have:#010x}",
     ),
+    Rule.QUANTISATION: RuleText(
+        {2: Tlv.QUANTISATION},
+        "equal",
+        "scales and zero points of every in and out tensor are unchanged",
+        "scales and zero points of in and out tensors {need:#010x}, firmware has {have:#010x}",
+    ),
+    Rule.TENSOR_NAMES: RuleText(
+        {2: Tlv.TENSOR_NAMES},
+        "equal",
+        "names of in and out tensors are unchanged",
+        "names of in and out tensors {need:#010x}, firmware has {have:#010x}",
+    ),
     Rule.SLOT: RuleText(
-        0,
+        {1: 0, 2: 0},
         "at_most",
-        "the target fits the slot",
-        "target is {need} bytes, a slot holds {have}",
+        "the target, and behind it its metadata, fit the slot",
+        "needs {need} bytes of a slot of {have}",
     ),
 }
 
@@ -366,6 +531,8 @@ class Verdict(IntEnum):
     FAIL = 1
     MISSING = 2
     WAIVED = 3
+    WARNED = 4
+    FREE = 5
 
 
 SMP_GROUP: Final = 84
@@ -380,6 +547,7 @@ class SmpCommand(IntEnum):
     CONFIRM = 4  # write
     REVERT = 5  # write
     ERASE = 6  # write
+    METADATA = 7  # read
 
 
 class Status(IntEnum):
@@ -415,6 +583,9 @@ class Status(IntEnum):
     VERSION = -47
     REVERTED = -48
     SELF_TEST = -49
+    NAME = -50
+    QUANTISATION = -51
+    TENSOR_NAMES = -52
     CHUNK_ENCODING = -60
     CHUNK_ORDER = -61
     CHUNK_BOUNDS = -62
@@ -529,19 +700,19 @@ STATUSES: Final[dict[Status, StatusText]] = {
         "use a smaller model, or update the firmware with a larger arena",
     ),
     Status.ABI: StatusText(
-        "the target was made for another kernel build or schema version",
-        "make the patch against the contract of this firmware",
+        "the target was proven on other kernels than the firmware has",
+        "make the patch against the contract of this firmware, or let it accept other kernels",
     ),
     Status.OPERATORS: StatusText(
-        "the target uses other operators or versions than the firmware was built for",
-        "keep the operators, or update the firmware first",
+        "the target uses an operator, version or element type that the firmware has not linked",
+        "keep to the firmware's operators, or update the firmware first",
     ),
     Status.IO: StatusText(
         "the target's in or out tensors differ from those the application was built for",
-        "keep element type, shape and quantisation of in and out tensors, or update the firmware first",
+        "keep their element types and shapes, or update the firmware first",
     ),
     Status.SLOT: StatusText(
-        "the target does not fit the slot",
+        "the target and its metadata do not fit the slot",
         "use a smaller model, or a firmware with larger slots",
     ),
     Status.BASE: StatusText(
@@ -559,6 +730,18 @@ STATUSES: Final[dict[Status, StatusText]] = {
     Status.SELF_TEST: StatusText(
         "the model fails its test vectors, or the firmware cannot run them",
         "check model and vectors; give the store an inference callback",
+    ),
+    Status.NAME: StatusText(
+        "the patch is for another model",
+        "make the patch with `--model NAME` for the model that it is sent to",
+    ),
+    Status.QUANTISATION: StatusText(
+        "scales or zero points of the target's in or out tensors differ from those the application was built for",
+        "keep them, or let the application read them from the tensors and the contract leave them free",
+    ),
+    Status.TENSOR_NAMES: StatusText(
+        "the target's in or out tensors have other names than those the application was built for",
+        "keep the names, or let the contract not compare them",
     ),
     Status.CHUNK_ENCODING: StatusText(
         "a chunk has an unknown encoding or an impossible length",

@@ -5,6 +5,7 @@ This is the only reader of the file. What it computes (offsets, sizes) is comput
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import yaml
 from tinymldelta.wire.format2 import Format2, read_format2
 
 _TYPE_BYTES = {"u8": 1, "u16": 2, "u32": 4}
+_BYTES = re.compile(r"u8\[(\d+)\]")
+_NO_RULE = 0xFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,28 +65,57 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Tlv:
+    """A kind of metadata. `least` to `most`: lengths of the value in bytes; others are refused."""
+
     name: str
     tag: int
     type: str
+    least: int
+    most: int
+    formats: tuple[int, ...]
     text: str
 
     @property
-    def size(self) -> int:
-        """Length of the value in bytes; any other length is refused."""
-        return _TYPE_BYTES[self.type]
+    def is_number(self) -> bool:
+        return self.type in _TYPE_BYTES
+
+    @property
+    def type_text(self) -> str:
+        if self.is_number:
+            return self.type
+        return f"{self.least} to {self.most} bytes"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A guardrail. `compare` is "at_most" (need <= have) or "equal"."""
+    """A guardrail. `compare`: "at_most" (need <= have), "equal", or "included".
+
+    tlvs: by format, what it reads of the patch; None: of the header. The rule does not exist in a
+    format that is left out.
+    """
 
     name: str
     index: int
-    tlv: Tlv | None
+    tlvs: dict[int, Tlv | None]
     status: str
     compare: str
     text: str
     explain: str
+
+    def tag(self, format_: int) -> int:
+        """The tag that the rule reads in that format; 0: the header, 0xFF: it does not exist."""
+        if format_ not in self.tlvs:
+            return _NO_RULE
+        tlv = self.tlvs[format_]
+        return tlv.tag if tlv else 0
+
+    @property
+    def reads_text(self) -> str:
+        tlvs = list(dict.fromkeys(self.tlvs.values()))
+        if len(tlvs) == 1 and len(self.tlvs) == 1:
+            return f"`{tlvs[0].name}`, in format {next(iter(self.tlvs))} alone" if tlvs[0] else ""
+        names = [f"`{tlv.name}`" if tlv else "header" for tlv in tlvs]
+        return names[0] if len(names) == 1 else f"in format 1 {names[0]}, in format 2 {names[1]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +184,14 @@ class WireDefinition:
     smp: Smp
     statuses: tuple[Status, ...]
 
+    def tlv_mask(self, format_: int) -> int:
+        """Bit n says that the TLV with tag n + 1 may stand in that format."""
+        return sum(1 << (t.tag - 1) for t in self.tlvs if format_ in t.formats)
+
+    def refusal(self, rule: Rule) -> int:
+        """The number, without its sign, of the status with which a rule refuses."""
+        return next(-s.code for s in self.statuses if s.name == rule.status)
+
 
 def _layout(name: str, title: str, rows: list[dict[str, Any]]) -> Layout:
     fields: list[Field] = []
@@ -183,42 +223,56 @@ def _require_unique(what: str, items: list[Any]) -> None:
         raise ValueError(f"wire.yaml: a {what} stands twice among {items}")
 
 
+def _tlvs(raw: dict[str, Any]) -> tuple[Tlv, ...]:
+    tlvs = []
+    for t in raw["tlvs"]:
+        if match := _BYTES.fullmatch(t["type"]):
+            least, most = t["least"], int(match[1])
+        else:
+            least = most = _TYPE_BYTES[t["type"]]
+        tlvs.append(
+            Tlv(t["name"], t["tag"], t["type"], least, most, tuple(t["formats"]), t["text"])
+        )
+    # The C core finds what belongs to a TLV by its tag, and holds the numbers in an array.
+    if [t.tag for t in tlvs] != list(range(1, len(tlvs) + 1)):
+        raise ValueError("wire.yaml: TLV tags do not count up from 1")
+    if tlvs != sorted(tlvs, key=lambda t: not t.is_number):
+        raise ValueError("wire.yaml: a number stands behind a TLV that is none")
+    if tlvs[-1].tag >= min(raw["tlv_vendor_first"], 33):
+        raise ValueError("wire.yaml: a TLV of ours lies in the vendor range, or is the 33rd")
+    return tuple(tlvs)
+
+
+def _rules(
+    raw: dict[str, Any], tlvs: tuple[Tlv, ...], statuses: tuple[Status, ...]
+) -> tuple[Rule, ...]:
+    by_name = {t.name: t for t in tlvs}
+    formats = [f["value"] for f in raw["formats"]]
+    rules = []
+    for i, r in enumerate(raw["rules"]):
+        of_rule: dict[int, Tlv | None] = dict.fromkeys(formats)
+        if r["tlv"] != "header":
+            of_rule = {f: by_name[name] for f, name in r["tlv"].items()}
+        rules.append(
+            Rule(r["name"], i, of_rule, r["status"], r["compare"], r["text"], r["explain"])
+        )
+        if r["status"] not in {s.name for s in statuses}:
+            raise ValueError(f"wire.yaml: rule {r['name']} names an unknown status {r['status']}")
+        if r["compare"] not in ("at_most", "equal", "included"):
+            raise ValueError(f"wire.yaml: rule {r['name']} compares by {r['compare']}")
+        for format_, tlv in of_rule.items():
+            if tlv is not None and format_ not in tlv.formats:
+                raise ValueError(f"wire.yaml: {tlv.name} does not stand in format {format_}")
+    return tuple(rules)
+
+
 def load_wire_definition(path: Path) -> WireDefinition:
     """Load and check the definition. Raises ValueError or KeyError naming what is wrong in it."""
     raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    tlvs = tuple(Tlv(t["name"], t["tag"], t["type"], t["text"]) for t in raw["tlvs"])
-    _require_unique("TLV tag", [t.tag for t in tlvs])
-    if any(t.tag >= raw["tlv_vendor_first"] for t in tlvs):
-        raise ValueError("wire.yaml: a TLV of ours lies in the vendor range")
-    by_name = {t.name: t for t in tlvs}
+    tlvs = _tlvs(raw)
     statuses = tuple(Status(s["name"], s["code"], s["text"], s["fix"]) for s in raw["statuses"])
     _require_unique("status code", [s.code for s in statuses])
-    rules = tuple(
-        Rule(
-            r["name"],
-            i,
-            by_name[r["tlv"]] if r["tlv"] else None,
-            r["status"],
-            r["compare"],
-            r["text"],
-            r["explain"],
-        )
-        for i, r in enumerate(raw["rules"])
-    )
-    for rule in rules:
-        if rule.status not in {s.name for s in statuses}:
-            raise ValueError(f"wire.yaml: rule {rule.name} names an unknown status {rule.status}")
-        if rule.compare not in ("at_most", "equal"):
-            raise ValueError(f"wire.yaml: rule {rule.name} compares by {rule.compare}")
-    # The C core finds a rule's TLV and status by arithmetic instead of by tables.
-    if [t.tag for t in tlvs] != list(range(1, len(tlvs) + 1)):
-        raise ValueError("wire.yaml: TLV tags do not count up from 1")
-    ruled = sum(r.tlv is not None for r in rules)
-    if [r.tlv for r in rules] != [*tlvs[:ruled], *[None] * (len(rules) - ruled)]:
-        raise ValueError("wire.yaml: rules do not stand in the order of the TLV tags")
-    codes = {s.name: s.code for s in statuses}
-    if [codes[r.status] for r in rules] != [codes[rules[0].status] - r.index for r in rules]:
-        raise ValueError("wire.yaml: the rules' statuses do not count down")
+    rules = _rules(raw, tlvs, statuses)
     return WireDefinition(
         wire_version=raw["wire_version"],
         tlv_vendor_first=raw["tlv_vendor_first"],
@@ -241,6 +295,7 @@ def load_wire_definition(path: Path) -> WireDefinition:
             _layout("ENTRY", "record's entry for one slot", raw["record_slot"]),
             _layout("STAGING", "first block of a staging region", raw["staging"]),
             _layout("SELF_TEST", "head of test vectors", raw["self_test"]),
+            _layout("ACCURACY", "value of ACCURACY", raw["accuracy"]),
         ),
         tlvs=tlvs,
         rules=rules,

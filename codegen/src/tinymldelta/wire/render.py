@@ -44,19 +44,19 @@ def spec_tables(wire: WireDefinition) -> dict[str, str]:
         ("encoding", "value", "meaning"), [(f"`{v.name}`", v.value, v.text) for v in wire.encodings]
     )
     tables["accept_flags"] = _table(
-        ("flag", "value", "the firmware also takes"),
+        ("flag", "value", "policy"),
         [(f"`{v.name}`", f"{v.value:#06x}", v.text) for v in wire.accept_flags],
     )
     tables["tlvs"] = _table(
-        ("tag", "name", "value", "meaning"),
-        [(f"{t.tag:#04x}", f"`{t.name}`", t.type, t.text) for t in wire.tlvs],
+        ("tag", "name", "value", "formats", "meaning"),
+        [
+            (f"{t.tag:#04x}", f"`{t.name}`", t.type_text, ", ".join(map(str, t.formats)), t.text)
+            for t in wire.tlvs
+        ],
     )
     tables["rules"] = _table(
         ("rule", "reads", "refusal", "holds when"),
-        [
-            (f"`{r.name}`", f"`{r.tlv.name}`" if r.tlv else "header", f"`{r.status}`", r.text)
-            for r in wire.rules
-        ],
+        [(f"`{r.name}`", r.reads_text, f"`{r.status}`", r.text) for r in wire.rules],
     )
     f2 = wire.format2
     for name, constants in (
@@ -88,6 +88,9 @@ def spec_tables(wire: WireDefinition) -> dict[str, str]:
     )
     tables["formats"] = _table(
         ("format", "value", "is"), [(f"`{v.name}`", v.value, v.text) for v in wire.formats]
+    )
+    tables["verdicts"] = _table(
+        ("verdict", "value", "the rule"), [(f"`{v.name}`", v.value, v.text) for v in wire.verdicts]
     )
     tables["slot_states"] = _table(
         ("state", "value", "meaning"),

@@ -59,6 +59,7 @@ struct reply {
 	uint32_t bytes;
 	struct zcbor_string sha;
 	struct zcbor_string model;
+	struct zcbor_string meta;
 	bool trial;
 	bool has_off;
 };
@@ -123,6 +124,7 @@ static void decode(const uint8_t *bytes, size_t n, struct reply *reply)
 		ZCBOR_MAP_DECODE_KEY_DECODER("bytes", zcbor_uint32_decode, &reply->bytes),
 		ZCBOR_MAP_DECODE_KEY_DECODER("sha", zcbor_bstr_decode, &reply->sha),
 		ZCBOR_MAP_DECODE_KEY_DECODER("model", zcbor_tstr_decode, &reply->model),
+		ZCBOR_MAP_DECODE_KEY_DECODER("meta", zcbor_bstr_decode, &reply->meta),
 		ZCBOR_MAP_DECODE_KEY_DECODER("trial", zcbor_bool_decode, &reply->trial),
 	};
 	size_t matched;
@@ -136,7 +138,7 @@ static void decode(const uint8_t *bytes, size_t n, struct reply *reply)
 /* One packet there, one back. */
 static struct reply exchange(uint8_t command, const struct request *request)
 {
-	const bool reads = command == TMD_SMP_STATUS;
+	const bool reads = command == TMD_SMP_STATUS || command == TMD_SMP_METADATA;
 	uint8_t packet[PACKET];
 	struct reply reply;
 	struct net_buf *nb;
@@ -233,6 +235,40 @@ ZTEST(tinymldelta_smp, test_status)
 	zassert_equal(reply.model.len, 6);
 	zassert_mem_equal(reply.model.value, "digits", 6);
 	zassert_true(reply.has_off);
+}
+
+/* Is there a TLV with this tag and text? */
+static bool is_said(const struct zcbor_string *meta, uint8_t tag, const char *text)
+{
+	const size_t n = strlen(text);
+
+	for (size_t at = 0; at + 2u <= meta->len; at += 2u + meta->value[at + 1u]) {
+		if (meta->value[at] == tag) {
+			return meta->value[at + 1u] == n &&
+			       memcmp(&meta->value[at + 2u], text, n) == 0;
+		}
+	}
+	return false;
+}
+
+ZTEST(tinymldelta_smp, test_metadata)
+{
+	struct request request = nothing;
+	struct reply reply = ask(TMD_SMP_METADATA);
+
+	zassert_equal(reply.rc, 0);
+	zassert_false(reply.has_off);
+	zassert_true(is_said(&reply.meta, TMD_TLV_NOTE, "of the firmware"));
+	zassert_equal(send(patch, sizeof(patch), 200).rc, 0);
+	zassert_equal(ask(TMD_SMP_FINISH).rc, 0);
+	reply = ask(TMD_SMP_METADATA);
+	zassert_equal(reply.rc, 0);
+	zassert_true(is_said(&reply.meta, TMD_TLV_MODEL_NAME, "digits"));
+	zassert_true(is_said(&reply.meta, TMD_TLV_NOTE, "run 7"));
+	request.model = "toaster";
+	reply = exchange(TMD_SMP_METADATA, &request);
+	zassert_equal(reply.rc, (uint32_t)-TMD_ERR_MODEL);
+	zassert_false(reply.has_off);
 }
 
 ZTEST(tinymldelta_smp, test_update)

@@ -131,6 +131,25 @@ ZTEST(tinymldelta_store, test_first_boot)
 	zassert_equal(tmd_zephyr_confirm(&tmd_digits), TMD_ERR_STATE);
 }
 
+static void expect_note(const char *note)
+{
+	char text[32];
+	const int bytes = tmd_zephyr_get_metadata(&tmd_digits, TMD_TLV_NOTE, text, sizeof(text));
+
+	zassert_equal(bytes, (int)strlen(note), "%d", bytes);
+	zassert_mem_equal(text, note, strlen(note));
+}
+
+ZTEST(tinymldelta_store, test_what_is_said_of_the_model)
+{
+	expect_note("of the firmware");
+	zassert_equal(send(patch, sizeof(patch), 20), TMD_OK);
+	expect_note("run 7");
+	reset();
+	expect_note("run 7");
+	zassert_equal(tmd_zephyr_get_metadata(&tmd_digits, TMD_TLV_LABELS, NULL, 0), 0);
+}
+
 ZTEST(tinymldelta_store, test_update_while_the_old_model_is_open)
 {
 	struct tmd_model old;

@@ -40,6 +40,9 @@ ZTEST(tinymldelta_shell, test_commands)
 	zassert_equal(tmd_zephyr_open(&tmd_digits, &model), TMD_OK);
 	expect("tmd status", 0, "digits: version ");
 	expect("tmd status digits", 0, " bytes, ");
+	expect("tmd status", 0, "note: of the firmware");
+	expect("tmd status", 0, "labels: nought,one,two,three,");
+	expect("tmd status", 0, "..."); /* not all of them */
 	expect("tmd status toaster", -ENOENT, "no such model");
 	expect("tmd confirm toaster", -ENOENT, "no such model");
 	expect("tmd forget", 0, "digits: done");

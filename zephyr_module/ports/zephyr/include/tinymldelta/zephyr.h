@@ -118,6 +118,13 @@ int tmd_zephyr_get_status(struct tmd_zephyr_model *m, struct tmd_active *active,
 			  struct tmd_store_info *info) TMD_MUST_CHECK;
 
 /*
+ * What is said of it, such as TMD_TLV_NOTE or TMD_TLV_LABELS: as tmd_store_metadata(). Its length,
+ * of which up to `size` bytes were copied, 0 if nothing is said, or a status below 0.
+ */
+int tmd_zephyr_get_metadata(struct tmd_zephyr_model *m, uint8_t tag, void *buf,
+			    uint32_t size) TMD_MUST_CHECK;
+
+/*
  * How the application runs the model, for test vectors that come with a patch. To be said before
  * the first other call to the model; without it, patches with test vectors are refused. `inference`
  * stays the caller's and has to live on. Its functions are called from tmd_zephyr_open, in the

@@ -1,0 +1,86 @@
+"""Patches taken apart at their metadata, so that single TLVs can be changed. Either format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import patchkit
+from patchkit2 import head_crc
+from tinymldelta.container.format2_writer import write_number
+from tinymldelta.wire.constants import (
+    F2_BASE_DIGEST_BYTES,
+    F2_CRC_BYTES,
+    F2_FLAG_SAME_LENGTH,
+    F2_TARGET_DIGEST_BYTES,
+    FORMAT_1,
+    TLV_VENDOR_FIRST,
+)
+
+
+@dataclass(frozen=True)
+class HeadParts:
+    """Of format 1 `before` is the header and `crc` is None; of format 2 what stands before the
+    length of the metadata, and the CRC that the head came with."""
+
+    before: bytes
+    tlvs: tuple[bytes, ...]
+    body: bytes
+    crc: bytes | None
+
+    def join(self, *, repaired: bool) -> bytes:
+        """The patch again, with the length of its metadata set right; repaired: the CRC too."""
+        meta = b"".join(self.tlvs)
+        if self.crc is None:
+            place = patchkit.HEADER_FIELDS["meta_bytes"]
+            return patchkit.set_number(self.before, place, len(meta)) + meta + self.body
+        head = self.before + write_number(len(meta)) + meta
+        crc = head_crc(head).to_bytes(F2_CRC_BYTES, "little") if repaired else self.crc
+        return head + crc + self.body
+
+    def find(self, tag: int) -> bytes | None:
+        """The value of a TLV."""
+        return next((one[2:] for one in self.tlvs if one[0] == tag), None)
+
+    def with_value(self, tag: int, value: bytes) -> HeadParts:
+        new = patchkit.tlv(tag, value)
+        return replace(self, tlvs=tuple(new if one[0] == tag else one for one in self.tlvs))
+
+    def without(self, tag: int) -> HeadParts:
+        return replace(self, tlvs=tuple(one for one in self.tlvs if one[0] != tag))
+
+    def with_more(self, tlv: bytes) -> HeadParts:
+        return replace(self, tlvs=(*self.tlvs, tlv))
+
+    @property
+    def kept(self) -> int:
+        """Bytes that stay with the model, in format 2."""
+        return sum(len(one) for one in self.tlvs if one[0] < TLV_VENDOR_FIRST)
+
+
+def _number(data: bytes, at: int) -> tuple[int, int]:
+    """A number of format 2, and where it ends."""
+    value = shift = 0
+    while data[at] > 127:
+        value |= (data[at] & 127) << shift
+        at, shift = at + 1, shift + 7
+    return value | data[at] << shift, at + 1
+
+
+def take_head_apart(patch: bytes) -> HeadParts:
+    """The parts of a patch whose head is well-formed, whatever it says."""
+    if patch[0] == FORMAT_1:
+        pieces = patchkit.take_apart(patch)
+        body = b"".join(pieces.chunks) + pieces.rest
+        return HeadParts(pieces.header, tuple(pieces.tlvs), body, None)
+    at = 1
+    if not patch[0] & F2_FLAG_SAME_LENGTH:
+        _, at = _number(patch, at)
+    _, at = _number(patch, at)
+    before = at + F2_BASE_DIGEST_BYTES + F2_TARGET_DIGEST_BYTES
+    meta_bytes, at = _number(patch, before)
+    crc_at, tlvs = at + meta_bytes, []
+    while at < crc_at:
+        tlvs.append(patch[at : at + 2 + patch[at + 1]])
+        at += len(tlvs[-1])
+    crc_end = crc_at + F2_CRC_BYTES
+    return HeadParts(patch[:before], tuple(tlvs), patch[crc_end:], patch[crc_at:crc_end])
