@@ -17,6 +17,9 @@
 
 #define FORMAT(first) ((first) & 15u)
 
+_Static_assert(TMD_META_KEPT >= 64 && TMD_META_KEPT <= 255,
+	       "TMD_META_KEPT: lengths of metadata that stay with a model are bytes");
+
 /* Where only one format is built, nothing has to be told apart. */
 static bool is_format1(const struct tmd_patch *patch)
 {

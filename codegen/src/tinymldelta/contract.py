@@ -218,9 +218,11 @@ def tflm_abi(kernels: KernelBuild, schema_version: int) -> int:
 def parse_labels(text: bytes, where: str) -> tuple[str, ...]:
     """The names of classes in a file, one in each line. Refuses one that is no text."""
     try:
-        return tuple(text.decode("utf-8").splitlines())
+        lines = text.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     except UnicodeDecodeError as error:
         raise Refusal(where, "not UTF-8 text", "give names of classes, one a line") from error
+    # Not splitlines(), which knows a dozen other ends of lines; classes are counted by these.
+    return tuple(lines[:-1] if lines[-1] == "" else lines)
 
 
 def label_bytes(labels: Sequence[str]) -> bytes | None:
@@ -233,7 +235,10 @@ def label_bytes(labels: Sequence[str]) -> bytes | None:
 
 def words_of(name: str, note: str, labels: Sequence[str]) -> Metadata:
     """NOTE and LABELS for the model of that name. Refuses what is too long for its TLV."""
-    words = Metadata(note=note.encode() or None, labels=label_bytes(labels))
+    try:
+        words = Metadata(note=note.encode() or None, labels=label_bytes(labels))
+    except UnicodeEncodeError as error:
+        raise Refusal(name, "its note or labels are not UTF-8 text", "write them so") from error
     for what, value, tag in (
         ("note", words.note, wire.Tlv.NOTE),
         ("list of labels", words.labels, wire.Tlv.LABELS),
@@ -304,7 +309,14 @@ def _linked(operators: Sequence[OperatorFact], limits: Limits) -> tuple[LinkedOp
     for op in operators:
         if op.custom:
             # Its kernel is the firmware's own: nobody here knows what else that takes.
-            linked[op.id] = LinkedOperator(op.id, op.name, 1, op.version, _ALL_TYPES)
+            highest = linked[op.id].highest if op.id in linked else 0
+            if op.version > wire.OPERATOR_VERSION_MAX:
+                raise Refusal(
+                    f"{op.name} v{op.version}",
+                    f"patches know versions up to {wire.OPERATOR_VERSION_MAX}",
+                    "give the custom operator a lower version",
+                )
+            linked[op.id] = LinkedOperator(op.id, op.name, 1, max(op.version, highest), _ALL_TYPES)
             continue
         has = table.get(op.name)
         if has is None:

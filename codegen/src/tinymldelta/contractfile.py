@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,17 @@ def _read_linked(r: Reader) -> LinkedOperator:
     )
 
 
+def _read_operators(r: Reader) -> tuple[LinkedOperator, ...]:
+    operators = tuple(map(_read_linked, r.items()))
+    ids = [op.id for op in operators]
+    # The device walks them once, beside a patch's, which are in this order.
+    if any(a >= b for a, b in pairwise(ids)) or len(ids) > 0xFFFF:
+        raise r.fault("are not in the order of their ids, each once")
+    if any(op.lowest > op.highest for op in operators):
+        raise r.fault("have a lowest version above the highest")
+    return operators
+
+
 def _read_kernels(r: Reader) -> KernelBuild:
     kernels = KernelBuild(r.get("tflm").text(), r.get("set").text())
     if kernels.identity != r.get("identity").hex32():
@@ -195,7 +207,7 @@ def parse_contract(text: str, where: str) -> Contract:
         decoder=_read_decoder(r.get("decoder")),
         kernels=_read_kernels(r.get("kernels")),
         tflm_abi=r.get("tflm_abi").integer(0, 0xFFFF),
-        operators=tuple(_read_linked(op) for op in r.get("operators").items()),
+        operators=_read_operators(r.get("operators")),
         meta_kept=r.get("meta_kept").integer(META_KEPT_MIN, META_KEPT_MAX),
         erase_bytes=r.get("erase_bytes").integer(write_bytes, wire.MODEL_MAX),
         write_bytes=write_bytes,

@@ -56,6 +56,8 @@ class Reader:
     def text(self) -> str:
         if not isinstance(self._value, str):
             raise self.fault("is not a text")
+        if not self._value.isprintable() and any("\ud800" <= c <= "\udfff" for c in self._value):
+            raise self.fault("is not a text of Unicode")
         return self._value
 
     def boolean(self) -> bool:

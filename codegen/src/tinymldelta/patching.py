@@ -133,15 +133,17 @@ def target_metadata(
     where: str,
     said: Said,
     format_: int,
-    kernels: KernelBuild,
+    linked: KernelBuild,
     given: Metadata,
     *,
+    proven: KernelBuild | None = None,
     names: bool = False,
 ) -> tuple[Metadata, ArenaNeed | None]:
     """The metadata of a patch to `target`: from its facts, and what was typed by hand over them.
 
-    A target that is no .tflite is accepted only in format 1, with all four values given. names: say
-    those of in and out tensors.
+    linked: the kernels that the device has, which its arena depends on; proven: those on which the
+    target's accuracy was proven, if they are others. A target that is no .tflite is accepted only
+    in format 1, with all four values given. names: say those of in and out tensors.
     """
     typed = {n: getattr(given, n) for n in GIVEN_FIELDS if getattr(given, n) is not None}
     if format_ == wire.FORMAT_1 and len(typed) == len(GIVEN_FIELDS):
@@ -151,8 +153,8 @@ def target_metadata(
     if format_ != wire.FORMAT_1 and only_1:
         names_ = ", ".join("--" + name.replace("_", "-") for name in only_1)
         raise Refusal(where, f"format 2 has no place for {names_}", "add --format 1")
-    facts = read_facts(target, where, given.req_arena_bytes, kernels)
-    metadata = fact_metadata(facts, said, kernels, format_, names=names)
+    facts = read_facts(target, where, given.req_arena_bytes, linked)
+    metadata = fact_metadata(facts, said, proven or linked, format_, names=names)
     return replace(metadata, **typed, vendor=given.vendor), facts.arena
 
 
@@ -183,10 +185,17 @@ def make_patch(
     metadata = said_metadata(said, format_)
     _check_floor(metadata, where)
     if not options.unguarded:
-        kernels = options.kernels or (contract.kernels if contract else DEFAULT_KERNELS)
+        linked = contract.kernels if contract else options.kernels or DEFAULT_KERNELS
         names = contract is not None and bool(contract.accept & wire.COMPARE_NAMES)
         metadata, arena = target_metadata(
-            target, target_where, said, format_, kernels, options.given, names=names
+            target,
+            target_where,
+            said,
+            format_,
+            linked,
+            options.given,
+            proven=options.kernels,
+            names=names,
         )
     if options.accuracy is not None:
         metadata = replace(metadata, accuracy=options.accuracy)

@@ -59,11 +59,19 @@ def fact_metadata(
             opset_hash=opset_hash(facts),
             io_hash=io_hash(facts),
         )
+    if not said.name.isascii():
+        raise Refusal(
+            repr(said.name), "not a name for a model", "give the firmware's, with --model"
+        )
+    try:
+        operators = encode_operators(operator_needs(facts))
+    except ValueError as error:
+        raise Refusal(said.name, str(error), "use a lower version of it in the model") from error
     return replace(
         metadata,
         model_name=said.name.encode(),
         kernels=kernels.identity,
-        operators=encode_operators(operator_needs(facts)),
+        operators=operators,
         tensors=tensors_hash(facts),
         quantisation=quantisation_hash(facts),
         tensor_names=tensor_names_hash(facts) if names else None,

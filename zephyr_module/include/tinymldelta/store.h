@@ -143,7 +143,7 @@ int tmd_store_read(const struct tmd_store *store, uint32_t offset, void *buf,
 
 /*
  * What is said of the active model: the value of the TLV `tag` (TMD_TLV_MODEL_NAME, _NOTE, _LABELS,
- * _ACCURACY, _OPERATORS) as its patch had it, or as the contract has it of the firmware's own. Up to
+ * _ACCURACY, _OPERATORS) as its patch had it; of the firmware's own model, note and labels. Up to
  * `size` bytes are copied. Returns its length, 0 if nothing is said, or a status below 0.
  */
 int tmd_store_metadata(const struct tmd_store *store, uint8_t tag, void *buf,

@@ -73,7 +73,9 @@ KERNELS_OPTION = click.option(
 
 def console() -> Console:
     """Tables for people, as wide as they are when no terminal says otherwise."""
-    return Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else 110)
+    return Console(
+        highlight=False, markup=False, soft_wrap=False, width=None if sys.stdout.isatty() else 110
+    )
 
 
 def table(*columns: str, title: str | None = None, right: tuple[int, ...] = ()) -> Table:

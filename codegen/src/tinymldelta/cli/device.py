@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.markup import escape
 
 from tinymldelta.accuracy.record import AccuracyRecord
 from tinymldelta.cli.console import (
@@ -96,7 +95,7 @@ def _print_status(status: StatusReply, metadata: Metadata | None, as_json: bool)
     )
     t.add_row("SHA-256", status.sha.hex())
     for what, text in _said(metadata or Metadata()):
-        t.add_row(what, escape(text))
+        t.add_row(what, text)
     t.add_row("state", trial_text(status))
     t.add_row("version floor", version_text(status.floor))
     for number, state in enumerate(status.states):

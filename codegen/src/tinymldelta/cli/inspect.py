@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from tinymldelta.accuracy.record import AccuracyRecord
+from tinymldelta.arena import ArenaNeed
 from tinymldelta.cli.console import (
     FILE,
     JSON_OPTION,
@@ -45,13 +46,13 @@ def _tensor_json(tensor: TensorFact) -> dict[str, Any]:
     }
 
 
-def _model_json(facts: Facts) -> dict[str, Any]:
+def _model_json(facts: Facts, arena: ArenaNeed | None) -> dict[str, Any]:
     return {
         "kind": "model",
         "bytes": facts.length,
         "sha256": facts.sha256.hex(),
         "schema_version": facts.schema_version,
-        "arena": {"bytes": facts.arena.bytes, "origin": facts.arena.origin},
+        "arena": {"bytes": arena.bytes, "origin": arena.origin} if arena else None,
         "opset_hash": f"{opset_hash(facts):#010x}",
         "io_hash": f"{io_hash(facts):#010x}",
         "operators": [
@@ -70,12 +71,13 @@ def _quantisation(tensor: TensorFact) -> str:
     return f"scale {tensor.scale[0]:.6g}, zero point {tensor.zero_point[0]}"
 
 
-def _print_model(facts: Facts, where: str) -> None:
+def _print_model(facts: Facts, arena: ArenaNeed | None, where: str) -> None:
     t = table("fact", "value", title=f"model {where}")
     t.add_row("length", f"{facts.length:,} bytes")
     t.add_row("SHA-256", facts.sha256.hex())
     t.add_row("schema version", str(facts.schema_version))
-    t.add_row("arena", f"{facts.arena.bytes:,} bytes, {facts.arena.origin}")
+    unknown = "cannot be predicted: `tmd arena MODEL` says why"
+    t.add_row("arena", f"{arena.bytes:,} bytes, {arena.origin}" if arena else unknown)
     t.add_row("operators", ", ".join(f"{op.name} v{op.version}" for op in facts.operators))
     t.add_row("operator hash", f"{opset_hash(facts):#010x}")
     for role, tensors in (("in", facts.inputs), ("out", facts.outputs)):
@@ -238,11 +240,15 @@ def inspect(file: Path, as_json: bool) -> None:
     data = read_bytes(file)
     where = str(file)
     if data[4:8] == _TFLITE_IDENTIFIER or file.suffix == ".tflite":
-        facts = read_facts(data, where)
+        facts = read_facts(data, where, arena_need=0)
+        try:
+            arena = read_facts(data, where).arena
+        except Refusal:  # the model itself was read: its arena cannot be predicted
+            arena = None
         if as_json:
-            print_json(_model_json(facts))
+            print_json(_model_json(facts, arena))
         else:
-            _print_model(facts, where)
+            _print_model(facts, arena, where)
     elif data[:1] == b"{":
         contract = parse_contract(data.decode("utf-8", errors="replace"), where)
         if as_json:

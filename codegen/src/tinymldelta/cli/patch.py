@@ -72,7 +72,7 @@ def _read_vectors(
     path: Path, target: bytes, target_where: str, tolerance: float | None
 ) -> tuple[Vectors, Interpreter | None]:
     """The vectors of a file, and what is there to run them; says so where there is nothing."""
-    facts = read_facts(target, target_where)
+    facts = read_facts(target, target_where, arena_need=0)  # only its tensors are asked for
     vectors = read_vectors(read_bytes(path), str(path), facts, tolerance or 0)
     interpreter = find_interpreter()
     if interpreter is None:

@@ -137,7 +137,11 @@ def _state(device: Device, path: Path) -> dict[str, Any]:
             "sha256": active.sha256.hex(),
             "version": info.version,
             "note": device.metadata(Tlv.NOTE).decode("utf-8", "replace"),
-            "labels": device.metadata(Tlv.LABELS).decode("utf-8", "replace").splitlines(),
+            "labels": [
+                label.decode("utf-8", "replace")
+                for label in device.metadata(Tlv.LABELS).split(b"\n")
+                if label
+            ],
         },
         "state": "on trial" if info.trial else "confirmed",
         "trial": {
