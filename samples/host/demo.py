@@ -29,7 +29,7 @@ from tinymldelta.contractfile import read_contract
 from tinymldelta.facts import facts_of
 from tinymldelta.model import read_model
 from tinymldelta.native import Counts, Device
-from tinymldelta.patching import check_patch, explain
+from tinymldelta.patching import check_patch, explained
 
 HERE = Path(__file__).resolve().parent
 MODELS = HERE / "models"
@@ -296,8 +296,9 @@ def print_guardrails(updates: list[Updated], firmwares: dict[str, Firmware]) -> 
         table.add_column(column)
     for u in updates:
         contract = read_contract(firmwares[u.pair.name].contract)
-        for rule in check_patch(u.patch, u.pair.name, contract, 0, u.base).rules:
-            table.add_row(u.pair.name, rule.rule.name, rule.verdict.name, explain(rule))
+        rules = check_patch(u.patch, u.pair.name, contract, 0, u.base).rules
+        for rule, words in zip(rules, explained(rules, u.patch, contract, 0), strict=True):
+            table.add_row(u.pair.name, rule.rule.name, rule.verdict.name, words)
     CONSOLE.print(table)
 
 
@@ -310,10 +311,11 @@ def refusals(firmware: Firmware, work: Path) -> bool:
     for column in ("what changed", "tmd check says", "device says", "flash"):
         table.add_column(column)
     good = True
+    name = read_contract(firmware.contract).models[0].name
     for file, what in REFUSED:
         patch = work / f"{file}.tmd"
         # Without a contract: as if somebody had sent it to the wrong device.
-        must("tmd", "patch", active, folder / file, "-o", patch)
+        must("tmd", "patch", active, folder / file, "-o", patch, "--model", name)
         checked = run(
             "tmd", "check", patch, "--contract", firmware.contract, "--base", active, "--json"
         )
