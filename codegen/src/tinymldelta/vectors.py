@@ -22,6 +22,7 @@ from tinymldelta.container.patch import pack
 from tinymldelta.errors import Refusal
 from tinymldelta.facts import Facts, TensorFact
 from tinymldelta.interpreter import InferenceFailed, Interpreter
+from tinymldelta.model import Tensor
 from tinymldelta.wire.constants import SELF_TEST
 
 _ALIGN: Final = 16  # as a flatbuffer's contents are aligned, at most
@@ -101,15 +102,7 @@ def read_vectors(data: bytes, where: str, facts: Facts, tolerance: float) -> Vec
     (count,) = counts
     if not 1 <= count <= VECTORS_MAX:
         raise Refusal(where, f"{count} vectors; 1 to {VECTORS_MAX} are possible", "")
-    types = {(tensor.type, tensor.type_code) for tensor in facts.outputs}
-    if len(types) > 1:
-        names = ", ".join(sorted(name for name, _ in types))
-        raise Refusal(
-            where,
-            f"the model's outputs have different element types: {names}",
-            "test vectors are for models whose outputs have one element type",
-        )
-    ((type_name, type_code),) = types
+    type_name, type_code = output_type(facts.outputs, where)
     return Vectors(
         type=type_name,
         type_code=type_code,
@@ -117,6 +110,19 @@ def read_vectors(data: bytes, where: str, facts: Facts, tolerance: float) -> Vec
         outputs=_rows(outputs),
         tolerance=check_tolerance(type_name, tolerance, where),
     )
+
+
+def output_type(outputs: Sequence[TensorFact | Tensor], where: str) -> tuple[str, int]:
+    """The one element type of a model's outputs, and its code. Refuses several."""
+    types = {(tensor.type, tensor.type_code) for tensor in outputs}
+    if len(types) > 1:
+        names = ", ".join(sorted(name for name, _ in types))
+        raise Refusal(
+            where,
+            f"the model's outputs have different element types: {names}",
+            "test vectors are for models whose outputs have one element type",
+        )
+    return types.pop()
 
 
 def load_arrays(data: bytes, where: str, fix: str) -> dict[str, Array]:

@@ -10,7 +10,7 @@ from tinymldelta.accuracy.metrics import Seen
 from tinymldelta.errors import Refusal
 from tinymldelta.interpreter import Interpreter
 from tinymldelta.model import read_model
-from tinymldelta.vectors import VECTORS_MAX, Vectors, check_tolerance
+from tinymldelta.vectors import VECTORS_MAX, Vectors, check_tolerance, output_type
 
 
 def choose_vectors(
@@ -28,15 +28,7 @@ def choose_vectors(
     but for floats, of which no two kinds of machine work out the same.
     """
     model = read_model(target, where)
-    types = {(tensor.type, tensor.type_code) for tensor in model.output_tensors}
-    if len(types) > 1:
-        names = ", ".join(sorted(name for name, _ in types))
-        raise Refusal(
-            where,
-            f"the model's outputs have different element types: {names}",
-            "test vectors are for models whose outputs have one element type",
-        )
-    ((type_name, type_code),) = types
+    type_name, type_code = output_type(model.output_tensors, where)
     if tolerance is None and type_name.startswith("FLOAT"):
         raise Refusal(
             where,

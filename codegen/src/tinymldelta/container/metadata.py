@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tinymldelta.container.accepts import Accepts
 from tinymldelta.container.operators import decode_operators
 from tinymldelta.container.patch import Metadata, PatchFault
@@ -17,7 +19,7 @@ def read_metadata(
 ) -> Metadata:
     """Step 3 of format 1, step 4 of format 2."""
     end = cursor.position + meta_bytes
-    values: dict[str, int | bytes] = {}
+    values: dict[str, Any] = {}  # by the fields of Metadata: numbers, or bytes
     vendor: list[tuple[int, bytes]] = []
     kept = 0
     while cursor.position < end:
@@ -47,7 +49,7 @@ def read_metadata(
                 decode_operators(value)
             except ValueError as error:
                 raise PatchFault(Status.METADATA, at, f"operators: {error}") from error
-    return Metadata(**values, vendor=tuple(vendor))  # type: ignore[arg-type]
+    return Metadata(**values, vendor=tuple(vendor))
 
 
 def _known(at: int, tag: int, length: int, format_: int) -> str:
