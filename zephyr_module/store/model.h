@@ -9,6 +9,8 @@
 #include <tinymldelta/patch.h>
 #include <tinymldelta/store.h>
 
+#include "../core/bytes.h"
+
 /* `slot` is 0, 1 or TMD_SLOT_COMPILED_IN; the range must lie within it. */
 int tmd_slot_read(const struct tmd_store *store, uint8_t slot, uint32_t offset, void *buf,
 		  uint32_t bytes);
@@ -29,10 +31,11 @@ int tmd_store_admits(const struct tmd_store *store, const struct tmd_patch_info 
 /* The active slot's model in a record is there to stay: let its version floor count. */
 void tmd_store_raise_floor(uint8_t *record);
 
-#if TMD_DECODER != TMD_DECODER_NONE
 /* Where metadata stand in a slot: behind the target, at the next write unit. */
-uint32_t tmd_metadata_offset(const struct tmd_store *store, uint32_t target_bytes);
-#endif
+static inline uint32_t tmd_metadata_offset(const struct tmd_store *store, uint32_t target_bytes)
+{
+	return tmd_round_up(target_bytes, store->config->contract->write_bytes);
+}
 
 /* Fill a record's entry for a slot with what a patch said of the target that it now holds. */
 void tmd_entry_fill(uint8_t *entry, const struct tmd_patch_info *info, const uint8_t sha256[32]);

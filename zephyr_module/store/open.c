@@ -224,8 +224,8 @@ struct metadata {
 
 static struct metadata metadata_of(const struct tmd_store *store)
 {
-	const struct tmd_contract *contract = store->config->contract;
-	const struct tmd_model_contract *own = &contract->models[store->config->model];
+	const struct tmd_model_contract *own =
+		&store->config->contract->models[store->config->model];
 	const struct tmd_active *active = &store->active;
 	struct metadata m = {NULL, own->meta, 0, own->meta_bytes};
 
@@ -235,7 +235,7 @@ static struct metadata metadata_of(const struct tmd_store *store)
 
 		if (entry[TMD_ENTRY_META_BYTES] != 0u) {
 			m.slot = &store->config->slot[active->slot];
-			m.at = tmd_round_up(active->bytes, contract->write_bytes);
+			m.at = tmd_metadata_offset(store, active->bytes);
 			m.bytes = entry[TMD_ENTRY_META_BYTES];
 		} else if (memcmp(active->sha256, own->model_sha256, sizeof(active->sha256)) != 0) {
 			m.bytes = 0; /* by a patch that said nothing, or from an earlier firmware */

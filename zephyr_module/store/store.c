@@ -139,11 +139,6 @@ void tmd_entry_fill(uint8_t *entry, const struct tmd_patch_info *info, const uin
 
 #if TMD_DECODER != TMD_DECODER_NONE
 
-uint32_t tmd_metadata_offset(const struct tmd_store *store, uint32_t target_bytes)
-{
-	return tmd_round_up(target_bytes, store->config->contract->write_bytes);
-}
-
 /* The metadata that a slot holds behind its target, as the patch had them. False if they have decayed. */
 static bool read_metadata(const struct tmd_store *store, uint8_t slot, const uint8_t *entry,
 			  struct tmd_patch_info *info)
