@@ -215,6 +215,9 @@ INDIRECT = {
     "v->inference->invoke": (OUTSIDE,),
     "v->inference->output": (OUTSIDE,),
     "source->read": (OUTSIDE,),
+    "crypto->verify": (OUTSIDE,),
+    "crypto->agree": (OUTSIDE,),
+    "crypto->aes128": (OUTSIDE,),
 }
 # What they reach instead in a firmware that uses this.
 INDIRECT_WITH: dict[str, dict[str, Sequence[str]]] = {

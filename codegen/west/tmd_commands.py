@@ -163,6 +163,15 @@ Options of `tmd patch` that are not listed here go behind a --.""",
         parser.add_argument(
             "--version-floor", metavar="X", help="lowest version to take once TARGET is confirmed"
         )
+        parser.add_argument("--key", metavar="KEY", help="the key that signs, for signed firmware")
+        parser.add_argument(
+            "--encrypt", action="store_true", help="encrypt it to the device class of the firmware"
+        )
+        parser.add_argument(
+            "--allow-downgrade",
+            metavar="X",
+            help="take TARGET though it is lower than the device's floor, up to this floor",
+        )
         parser.add_argument(
             "--note", metavar="TEXT", help="what the device tells of TARGET, such as its training"
         )
@@ -184,7 +193,8 @@ Options of `tmd patch` that are not listed here go behind a --.""",
         out = args.out or build.contract_path.with_name(f"{model.name}.tmd")
         options = given(
             args,
-            *("format", "model_version", "version_floor", "note", "labels"),
+            *("format", "key", "encrypt", "model_version", "version_floor", "allow_downgrade"),
+            *("note", "labels"),
             *("test_vectors", "tolerance"),
             *("image", "json"),
         )

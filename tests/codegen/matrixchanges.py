@@ -16,12 +16,14 @@ from matrixkit import (
     OUT,
     READS,
     SAID,
+    SIGNER,
     SLOT_BYTES,
     SMALL_SLOT,
     SPEC,
     Change,
     change_of,
     patches_to,
+    signed_to,
     slot_need,
 )
 from modelkit import ModelSpec, NodeSpec, OperatorSpec, with_tensor
@@ -247,12 +249,18 @@ def other_tlvs() -> Iterator[Change]:
     whole = Change("", BASE, {}, arena=arena)
     for format_, patch in patches.items():
         parts = take_head_apart(patch)
-        for tag in (0, 0x11, 0x7F, *(t for t in wire.Tlv if format_ not in wire.TLVS[t].formats)):
+        for tag in (0, 0x13, 0x7F, *(t for t in wire.Tlv if format_ not in wire.TLVS[t].formats)):
             size = wire.TLVS[wire.Tlv(tag)].most if tag in wire.TLVS else 0
             more = parts.with_more(tlv(tag, bytes(size)))
             yield replace(
                 whole, name=f"tag {tag:#x} in format {format_}", head="METADATA",
                 patches={format_: more.join(repaired=True)},
+            )  # fmt: skip
+        if format_ == 2:
+            downgrade = parts.with_more(tlv(wire.Tlv.DOWNGRADE, bytes(4)))
+            yield replace(
+                whole, name="a downgrade that nobody signed", head="METADATA",
+                patches={2: downgrade.join(repaired=True)},
             )  # fmt: skip
         for tag in (0x80, 0xFF):
             more = parts.with_more(tlv(tag, bytes(255))).with_more(tlv(tag, b""))
@@ -262,6 +270,46 @@ def other_tlvs() -> Iterator[Change]:
             )  # fmt: skip
 
 
+def class_changes() -> Iterator[Change]:
+    for name in ("", "other", "board2", "Board"):
+        patches, arena = patches_to(BASE, replace(SAID, device_class=name))
+        yield Change(
+            f"for the class {name!r}", BASE, {2: patches[2]}, arena=arena, device_class=name
+        )
+
+
+def signed_changes() -> Iterator[Change]:
+    """What is signed is judged as ever; what was changed since is not."""
+    whole = signed_to(BASE)
+    yield whole
+    yield replace(signed_to(BASE, replace(SAID, device_class="other")), device_class="other")
+    yield replace(signed_to(BASE, replace(SAID, device_class="")), device_class="")
+    yield replace(
+        signed_to(BASE, replace(SAID, name="n")), breaks={2: frozenset({"NAME"})}, name="and NAME"
+    )
+    yield replace(signed_to(BASE, replace(SAID, downgrade=99)), name="signed, with a downgrade")
+    parts = take_head_apart(whole.patches[2])
+    wrong = replace(whole, signature="SIGNATURE")
+    none = replace(parts, signature=bytes(len(parts.signature)))
+    yield replace(wrong, name="not signed yet", patches={2: none.join(repaired=True)})
+    for one in parts.tlvs:
+        name = wire.Tlv(one[0]).name
+        for what, changed in (
+            ("removed", parts.without(one[0])),
+            ("moved behind", parts.without(one[0]).with_more(one)),
+        ):
+            if changed == parts:  # it was the last
+                continue
+            joined = changed.join(repaired=True)
+            yield replace(wrong, name=f"signed, {name} {what}", patches={2: joined})
+    moved = replace(parts, tlvs=parts.tlvs[::-1])
+    yield replace(
+        whole,
+        name="signed, in another order",
+        patches={2: moved.join(repaired=True, signer=SIGNER)},
+    )
+
+
 CHANGES: tuple[Callable[[], Iterator[Change]], ...] = (
     operator_changes,
     interface_changes,
@@ -269,4 +317,6 @@ CHANGES: tuple[Callable[[], Iterator[Change]], ...] = (
     said_changes,
     tlv_changes,
     other_tlvs,
+    class_changes,
+    signed_changes,
 )

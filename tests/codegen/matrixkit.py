@@ -13,11 +13,13 @@ from typing import Any
 from headkit import take_head_apart
 from modelkit import ModelSpec, NodeSpec, OperatorSpec, build, default_spec
 from tinymldelta.container import format1_writer, format2_writer
-from tinymldelta.contract import Contract, Limits
+from tinymldelta.container.signed import sign_patch
+from tinymldelta.contract import Contract, ContractKey, Limits
 from tinymldelta.delta.encode import encode
 from tinymldelta.errors import Refusal
 from tinymldelta.facts import Facts
 from tinymldelta.generate import ModelSource, model_contracts, read_facts
+from tinymldelta.keys import generate_private_key
 from tinymldelta.said import Said, fact_metadata
 from tinymldelta.tflm import KernelBuild
 from tinymldelta.wire import constants as wire
@@ -26,13 +28,15 @@ from tinymldelta.wire import constants as wire
 
 RULES = {
     1: ("ARENA", "ABI", "OPERATORS", "IO", "SLOT"),
-    2: ("NAME", "ARENA", "ABI", "OPERATORS", "IO", "QUANTISATION", "TENSOR_NAMES", "SLOT"),
-}
-# Rule -> the TLV that it reads, by format. Left out, no rule but TENSOR_NAMES can be skipped.
+    2: ("NAME", "ARENA", "ABI", "OPERATORS", "IO", "QUANTISATION", "TENSOR_NAMES", "CLASS",
+        "SLOT"),
+}  # fmt: skip
+# Rule -> the TLV that it reads, by format. Left out, no rule can be skipped but TENSOR_NAMES, and
+# CLASS by firmware of no class.
 READS = {
     1: {"ARENA": 1, "ABI": 2, "OPERATORS": 3, "IO": 4},
     2: {"NAME": 12, "ARENA": 1, "ABI": 8, "OPERATORS": 13, "IO": 9, "QUANTISATION": 10,
-        "TENSOR_NAMES": 11},
+        "TENSOR_NAMES": 11, "CLASS": 17},
 }  # fmt: skip
 # What a firmware makes of a rule that does not hold, if not "FAIL".
 POLICIES = {
@@ -42,6 +46,10 @@ POLICIES = {
 }
 EXTRA_OPERATORS = ("RELU", "TANH")
 LOWEST_VERSION = 5
+CLASS = "board"
+# What a firmware is of, if not of CLASS.
+CLASSES = {"no class": "", "another class": "other"}
+SIGNER = generate_private_key(wire.SignatureKind.ED25519)
 WRITE_BYTES = 64
 SLOT_BYTES, ARENA_BYTES = 8192, 16384
 KERNELS = KernelBuild()
@@ -80,7 +88,7 @@ def _firmware(
     name: str, *, arena: int = ARENA_BYTES, slot: int = SLOT_BYTES, **limits: Any
 ) -> Firmware:
     needed = replace(
-        Limits(SLOT_BYTES, 1024, WRITE_BYTES, {"m": arena}, {}),
+        Limits(SLOT_BYTES, 1024, WRITE_BYTES, {"m": arena}, {}, device_class=CLASS),
         **limits,
     )
     contract = model_contracts([ModelSource("m", BASE, "base")], needed)
@@ -101,6 +109,11 @@ def firmwares() -> list[Firmware]:
         _firmware("lowest version", lowest_version={"m": LOWEST_VERSION}),
         _firmware("no arena to spare", arena=arena),
         _firmware("a small slot", slot=SMALL_SLOT),
+        _firmware("no class", device_class=""),
+        _firmware("another class", device_class="other"),
+        _firmware(
+            "keys", formats=(2,), keys=(ContractKey(SIGNER.kind, SIGNER.id, SIGNER.public.data),)
+        ),
     ]
 
 
@@ -108,7 +121,8 @@ def firmwares() -> list[Firmware]:
 class Change:
     """What is not as the firmware expects it. breaks, missing: rules, by format; adds: an operator
     that is new; head: the status if the head is refused; version, floor, arena: as the patch says;
-    patches: by format, where it exists."""
+    patches: by format, where it exists; device_class: as the patch says, empty for none; signed: it
+    is; signature: the status, if it is wrong."""
 
     name: str
     target: bytes
@@ -120,6 +134,9 @@ class Change:
     version: int = 9
     floor: int = 0
     arena: int = 0
+    device_class: str = CLASS
+    signed: bool = False
+    signature: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,9 +157,28 @@ def slot_need(change: Change, format_: int) -> int:
     )
 
 
+def _head(change: Change, format_: int, firmware: Firmware) -> str:
+    """What is said before any rule is asked; empty if nothing is."""
+    has_keys = firmware.name == "keys"
+    if has_keys and format_ == 1:
+        return "FORMAT"
+    if has_keys != change.signed:
+        return "UNSIGNED" if has_keys else "KEY"
+    return change.head or change.signature
+
+
+def _class_verdict(change: Change, missing: bool, firmware: Firmware) -> str:
+    have = CLASSES.get(firmware.name, CLASS)
+    if missing or not change.device_class:
+        if not have:
+            return "FREE"
+        return "WAIVED" if firmware.name == "unguarded" else "MISSING"
+    return "PASS" if change.device_class == have else "FAIL"
+
+
 def expected(change: Change, format_: int, firmware: Firmware) -> Expected:
-    if change.head:
-        return Expected(change.head, None, {})
+    if head := _head(change, format_, firmware):
+        return Expected(head, None, {})
     broken = set(change.breaks.get(format_, ()))
     missing = change.missing.get(format_, frozenset())
     if change.adds in EXTRA_OPERATORS and firmware.name == "extra operators" and format_ == 2:
@@ -154,7 +190,9 @@ def expected(change: Change, format_: int, firmware: Firmware) -> Expected:
     verdicts = {}
     for rule in RULES[format_]:
         free_names = rule == "TENSOR_NAMES" and firmware.name != "names compared"
-        if rule in missing:
+        if rule == "CLASS":
+            verdicts[rule] = _class_verdict(change, rule in missing, firmware)
+        elif rule in missing:
             waived = "WAIVED" if firmware.name == "unguarded" else "MISSING"
             verdicts[rule] = "FREE" if free_names else waived
         elif rule in broken:
@@ -183,7 +221,7 @@ def _facts(target: bytes) -> Facts:
         return read_facts(target, "target", 1024)
 
 
-SAID = Said("m", version=9, note="run 7", labels=("cat", "dog"))
+SAID = Said("m", version=9, note="run 7", labels=("cat", "dog"), device_class=CLASS)
 
 
 def patches_to(
@@ -191,7 +229,7 @@ def patches_to(
 ) -> tuple[dict[int, bytes], int]:
     """The patch from BASE in both formats, from the target's facts; and the arena it says."""
     facts = _facts(target)
-    plain = replace(said, note="", labels=())
+    plain = replace(said, note="", labels=(), device_class="")
     metadata = fact_metadata(facts, plain, kernels, wire.FORMAT_1, names=True)
     old = format1_writer.write_patch(BASE, target, digest=wire.DigestKind.SHA256, metadata=metadata)
     metadata = replace(
@@ -201,6 +239,22 @@ def patches_to(
         BASE, target, metadata=metadata, lean=False, body=encode(BASE, target)
     )
     return {1: old, 2: new}, facts.arena.bytes
+
+
+def signed_to(target: bytes, said: Said = SAID) -> Change:
+    """The signed patch from BASE, in format 2."""
+    facts = _facts(target)
+    patch = format2_writer.write_patch(
+        BASE,
+        target,
+        metadata=fact_metadata(facts, said, KERNELS, wire.FORMAT_2, names=True),
+        lean=False,
+        body=encode(BASE, target),
+        signer=(SIGNER.kind, SIGNER.id),
+    )
+    return Change(
+        "signed", target, {2: sign_patch(patch, SIGNER)}, arena=facts.arena.bytes, signed=True
+    )
 
 
 def change_of(

@@ -161,7 +161,7 @@ def _head_faults() -> list[Fault]:
         Fault("for a default decoder, with a lean one", GOOD, Status.DECODER, lean),
         Fault("for a lean decoder, with a default one", _pack(first=FORMAT_2 | F2_FLAG_LEAN),
               Status.DECODER),
-        Fault("signed", _pack(first=FORMAT_2 | F2_FLAG_SIGNED), Status.SIGNATURE),
+        Fault("signed", _pack(first=FORMAT_2 | F2_FLAG_SIGNED), Status.KEY),
         Fault("target of 0 bytes", _pack(target=b"\0"), Status.HEADER),
         Fault("base of 0 bytes", _pack(base=b"\0"), Status.HEADER),
         Fault("a superfluous byte of 0", _pack(base=b"\x90\x83\0"), Status.HEADER),
@@ -177,7 +177,7 @@ def _tlv_faults() -> list[Fault]:
     faults = [
         Fault("a TLV that ends behind", _pack(tlvs=whole[:-1]), Status.METADATA),
         Fault("a byte behind the last TLV", _pack(tlvs=whole + b"\xc9"), Status.METADATA),
-        Fault("a TLV of an unknown kind", _pack(tlvs=whole + b"\x11\0"), Status.METADATA),
+        Fault("a TLV of an unknown kind", _pack(tlvs=whole + b"\x13\0"), Status.METADATA),
         Fault("a TLV of kind 0", _pack(tlvs=whole + b"\0\0"), Status.METADATA),
         Fault(
             "more than is kept",

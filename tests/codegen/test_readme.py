@@ -40,6 +40,25 @@ def test_the_first_look_prints_what_the_readme_shows(root: Path, tmp_path: Path)
     assert re.search(r"sent [1-9]\d* of 1,3\d\d bytes, from byte [1-9]", done.stdout)
 
 
+def test_signed_updates(root: Path, tmp_path: Path) -> None:
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    (commands,) = [block for block in blocks(readme, "sh") if "tmd keygen" in block]
+    shutil.copytree(root / "samples", tmp_path / "samples")
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", f"mkdir -p build/readme\n{commands}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    models, made = tmp_path / "samples" / "host" / "models" / "digits", tmp_path / "build/readme"
+    applied = (made / "applied.tflite").read_bytes()
+    assert applied == (models / "target.tflite").read_bytes()
+    # A signature, its signer, and the whole digest of the target instead of the half.
+    (added,) = re.findall(r"With a public key it adds (\d+) bytes", readme)
+    assert int(added) == 64 + 9 + 16
+
+
 def test_a_device_that_is_a_file_takes_a_patch(root: Path, tmp_path: Path) -> None:
     readme = (root / "README.md").read_text(encoding="utf-8")
     (session,) = [block for block in blocks(readme, "sh") if "tmd sim serve" in block]

@@ -33,4 +33,38 @@ struct bytes format2_head(const struct bytes *base, const struct bytes *target,
 struct bytes format2_patch(const struct bytes *base, const struct bytes *target,
 			   const struct bytes *tlvs);
 
+#if TMD_VERIFY
+
+/* Who signs: the kind, the id of the key, and what puts the signature of 32 bytes. */
+struct format2_signer {
+	uint8_t kind;
+	uint8_t id[4];
+	void (*sign)(const uint8_t digest[32], uint8_t *signature);
+};
+
+/*
+ * By HMAC-SHA-256, and a port that knows its key and that of another signer, for which no patch is
+ * signed. Its key agreement and cipher are no real ones, only as long as these: shared is the SHA-256
+ * of peer and secret, a block that of key and block. What real ones make of a patch, tests/ports and
+ * tests/codegen ask.
+ */
+extern const struct format2_signer format2_hmac;
+extern const struct tmd_crypto format2_crypto;
+
+/* Let a contract of format2_contract take what format2_hmac signs, and what is sealed to it. */
+void format2_keys(struct tmd_contract *contract);
+
+/* A whole signed patch. */
+struct bytes format2_signed(const struct bytes *base, const struct bytes *target,
+			    const struct bytes *tlvs, const struct format2_signer *signer);
+
+/* Where its head ends, before the signature. Set right what stands there: CRC-32, or both. */
+uint32_t format2_head_end(const struct bytes *patch);
+void format2_repair(struct bytes *patch, const struct format2_signer *signer);
+
+/* An envelope around a patch, by the kind of agreement 1 or 2. */
+struct bytes format2_sealed(const struct bytes *patch, uint8_t kind);
+
+#endif
+
 #endif /* TESTS_CORE_FORMAT2_H */

@@ -20,12 +20,17 @@ static const struct tmd_operator operators[] = {
 	{22, 1, 1, 0x03},
 };
 
-/* What a patch says of itself, with tags by SPEC.md: the model's name, and operators 3 and 22. */
-static const uint8_t said[] = {12, 6, 's', 'e', 'c', 'o', 'n', 'd', 13, 6, 4, 0x86, 0x01, 19, 0x81, 0x02};
+/*
+ * What a patch says of itself, with tags by SPEC.md: the model's name, operators 3 and 22, and the
+ * class of devices.
+ */
+static const uint8_t said[] = {12, 6,    's',  'e', 'c',  'o',  'n', 'd', 13,   6,   4,
+			       0x86, 0x01, 19, 0x81, 0x02, 17,  4,   0x78, 0x56, 0x34, 0x92};
 
 enum {
 	OF_NAME = 7,     /* its last letter */
 	OF_VERSION = 11, /* of the first operator */
+	OF_CLASS = 18,
 };
 
 /* A firmware, and a patch that asks for just what its second model's contract has. */
@@ -49,6 +54,7 @@ static void set_up(uint8_t format)
 		.formats = 1u << TMD_FORMAT_1 | 1u << TMD_FORMAT_2,
 		.tflm_abi = 0x0203,
 		.kernels = 0xCAFEF00D,
+		.device_class = 0x92345678,
 		.operators_n = 2,
 		.models_n = 2,
 		.write_bytes = 4,
@@ -66,12 +72,12 @@ static void set_up(uint8_t format)
 		info.present = 0x0F;
 		return;
 	}
-	info.target_bytes = 8176; /* 16 bytes of metadata are behind it */
+	info.target_bytes = 8168; /* 22 bytes of metadata are behind it, in whole words */
 	info.value[7] = 0xCAFEF00D;
 	info.value[8] = 0x80000001;
 	info.value[9] = 0x7FFFFFFE;
 	info.value[10] = 0x12345678;
-	info.present = 0x1F81;
+	info.present = 0x11F81;
 	info.kept_bytes = sizeof(said);
 	memcpy(info.kept, said, sizeof(said));
 }
@@ -98,7 +104,8 @@ static const struct rule {
 	{2, 9, TMD_RULE_IO, TMD_ERR_IO, &info.value[8], 0x80000001, false},
 	{2, 10, TMD_RULE_QUANTISATION, TMD_ERR_QUANTISATION, &info.value[9], 0x7FFFFFFE, false},
 	{2, 11, TMD_RULE_TENSOR_NAMES, TMD_ERR_TENSOR_NAMES, &info.value[10], 0x12345678, false},
-	{2, 0, TMD_RULE_SLOT, TMD_ERR_SLOT, &info.target_bytes, 8176, true},
+	{2, 17, TMD_RULE_CLASS, TMD_ERR_CLASS, NULL, 0, false},
+	{2, 0, TMD_RULE_SLOT, TMD_ERR_SLOT, &info.target_bytes, 8168, true},
 };
 
 #define RULES_N (sizeof(rules) / sizeof(rules[0]))
@@ -115,7 +122,9 @@ static void make_wrong(const struct rule *rule)
 	if (rule->number != NULL) {
 		*rule->number = rule->have + 1u;
 	} else {
-		info.kept[rule->rule == TMD_RULE_NAME ? OF_NAME : OF_VERSION] ^= 1u;
+		info.kept[rule->rule == TMD_RULE_NAME    ? OF_NAME
+			  : rule->rule == TMD_RULE_CLASS ? OF_CLASS
+							 : OF_VERSION] ^= 1u;
 	}
 }
 
@@ -152,7 +161,7 @@ static void test_a_patch_that_fits(void)
 static void expect_number(const struct rule *rule, uint32_t number, bool holds)
 {
 	struct tmd_rule_result r;
-	const uint32_t behind = rule->tag == 0u && rule->format == TMD_FORMAT_2 ? 16u : 0u;
+	const uint32_t behind = rule->tag == 0u && rule->format == TMD_FORMAT_2 ? 24u : 0u;
 
 	if (rule->tag == 0u && number > TMD_MODEL_MAX) {
 		return; /* no header is read that says so */
@@ -291,6 +300,26 @@ static void test_policies(void)
 	}
 }
 
+/* Firmware of no class asks for none, and is none of a class that a patch is for. */
+static void test_no_class(void)
+{
+	struct tmd_rule_result r;
+
+	set_up(TMD_FORMAT_2);
+	r = tmd_guard_rule(&contract, 1, &info, TMD_RULE_CLASS);
+	EXPECT_EQ(r.need, 0x92345678);
+	EXPECT_EQ(r.have, 0x92345678);
+	contract.device_class = 0;
+	r = tmd_guard_rule(&contract, 1, &info, TMD_RULE_CLASS);
+	EXPECT_EQ(r.verdict, TMD_FAIL);
+	EXPECT_STATUS(r.status, TMD_ERR_CLASS);
+	EXPECT_EQ(r.have, 0);
+	info.present &= ~(1u << 16);
+	r = tmd_guard_rule(&contract, 1, &info, TMD_RULE_CLASS);
+	EXPECT_EQ(r.verdict, TMD_FREE);
+	EXPECT_STATUS(tmd_guard_check(&contract, 1, &info), TMD_OK);
+}
+
 static void expect_order(uint8_t format, size_t first, size_t end, unsigned int mixes)
 {
 	for (unsigned int mix = 0; mix < mixes; mix++) {
@@ -321,7 +350,7 @@ static void expect_order(uint8_t format, size_t first, size_t end, unsigned int 
 static void test_order(void)
 {
 	expect_order(TMD_FORMAT_1, 0, OF_FORMAT_1, 162);        /* 3^4 * 2 */
-	expect_order(TMD_FORMAT_2, OF_FORMAT_1, RULES_N, 4374); /* 3^7 * 2 */
+	expect_order(TMD_FORMAT_2, OF_FORMAT_1, RULES_N, 13122); /* 3^8 * 2 */
 }
 
 static void test_another_model_of_the_contract(void)
@@ -370,6 +399,7 @@ int main(void)
 	RUN(test_name);
 	RUN(test_slot_with_metadata);
 	RUN(test_policies);
+	RUN(test_no_class);
 	RUN(test_order);
 	RUN(test_another_model_of_the_contract);
 	RUN(test_rules_that_do_not_exist);

@@ -65,6 +65,11 @@ FOLLOWS(TMD_STAGING_UPDATES, TMD_STAGING_PATCH_ID, 4u);
 FOLLOWS(TMD_STAGING_SIZE, TMD_STAGING_UPDATES, 4u);
 _Static_assert(TMD_STAGING_MAGIC == 0u && TMD_STAGING_SIZE == 16u, "16 bytes");
 
+FOLLOWS(TMD_F2_SIGNER_KEY, TMD_F2_SIGNER_KIND, 1u);
+FOLLOWS(TMD_F2_SIGNER_BODY_CRC, TMD_F2_SIGNER_KEY, 4u);
+FOLLOWS(TMD_F2_SIGNER_SIZE, TMD_F2_SIGNER_BODY_CRC, 4u);
+_Static_assert(TMD_F2_SIGNER_KIND == 0u && TMD_F2_SIGNER_SIZE == 9u, "9 bytes");
+
 FOLLOWS(TMD_SELF_TEST_TYPE, TMD_SELF_TEST_VECTORS_N, 2u);
 FOLLOWS(TMD_SELF_TEST_RESERVED, TMD_SELF_TEST_TYPE, 1u);
 FOLLOWS(TMD_SELF_TEST_INPUT_BYTES, TMD_SELF_TEST_RESERVED, 1u);
@@ -78,6 +83,10 @@ _Static_assert(TMD_MODEL_MAX <= UINT32_MAX / 2u, "offsets of two models can be a
 _Static_assert(TMD_CHUNK_PAYLOAD_MAX <= UINT16_MAX, "payload_bytes is a u16");
 _Static_assert(TMD_META_MAX <= UINT16_MAX, "meta_bytes is a u16");
 _Static_assert(sizeof(((struct tmd_patch *)NULL)->scratch) >= TMD_F1_HEADER_SIZE, "a header fits");
+_Static_assert(sizeof(((struct tmd_patch *)NULL)->scratch) >= TMD_SIGNATURE_MAX, "a signature fits");
+_Static_assert(sizeof(((struct tmd_patch *)NULL)->scratch) >=
+		       TMD_F2_BASE_DIGEST_SIZE + TMD_F2_SIGNED_TARGET_DIGEST_SIZE,
+	       "digests fit");
 _Static_assert(TMD_TLVS_N <= 32, "a bit of tmd_patch_info.present for each TLV");
 _Static_assert(TMD_RECORD_NUMBERS_N <= 8, "a bit of a record's `present` for each TLV that it knows");
 _Static_assert(TMD_RULES_N <= 32, "a bit of tmd_guard_warnings for each rule");
@@ -118,6 +127,10 @@ static const struct code codes[] = {
 	{-25, "TRAILING"},
 	{-26, "DECODER"},
 	{-27, "SIGNATURE"},
+	{-28, "KEY"},
+	{-29, "UNSIGNED"},
+	{-30, "CRYPTO"},
+	{-31, "SEAL"},
 	{-40, "UNGUARDED"},
 	{-41, "ARENA"},
 	{-42, "ABI"},
@@ -131,6 +144,7 @@ static const struct code codes[] = {
 	{-50, "NAME"},
 	{-51, "QUANTISATION"},
 	{-52, "TENSOR_NAMES"},
+	{-53, "CLASS"},
 	{-60, "CHUNK_ENCODING"},
 	{-61, "CHUNK_ORDER"},
 	{-62, "CHUNK_BOUNDS"},
@@ -194,7 +208,8 @@ static void test_a_number_that_is_no_status(void)
 static void test_rules(void)
 {
 	static const char *const names[] = {"NAME", "ARENA",        "ABI",          "OPERATORS",
-					    "IO",   "QUANTISATION", "TENSOR_NAMES", "SLOT"};
+					    "IO",   "QUANTISATION", "TENSOR_NAMES", "CLASS",
+					    "SLOT"};
 
 	EXPECT_EQ(sizeof(names) / sizeof(names[0]), TMD_RULES_N);
 	for (int i = 0; i < (int)TMD_RULES_N; i++) {
@@ -221,6 +236,7 @@ static const struct tlv {
 	{TMD_TLV_TENSOR_NAMES, 11, 4, 4, 4},   {TMD_TLV_MODEL_NAME, 12, 1, 31, 4},
 	{TMD_TLV_OPERATORS, 13, 0, 96, 4},     {TMD_TLV_NOTE, 14, 1, 96, 4},
 	{TMD_TLV_LABELS, 15, 1, 250, 4},       {TMD_TLV_ACCURACY, 16, 18, 18, 4},
+	{TMD_TLV_DEVICE_CLASS, 17, 4, 4, 4},   {TMD_TLV_DOWNGRADE, 18, 4, 4, 4},
 };
 
 static void test_tlvs(void)
@@ -265,6 +281,19 @@ static void test_numbers_of_the_format(void)
 	EXPECT_EQ(TMD_ACCEPT_KERNELS, 8);
 	EXPECT_EQ(TMD_ACCEPT_QUANTISATION, 16);
 	EXPECT_EQ(TMD_COMPARE_NAMES, 32);
+	EXPECT_EQ(TMD_ANTI_ROLLBACK, 64);
+	EXPECT_EQ(TMD_SIGNATURE_ED25519, 1);
+	EXPECT_EQ(TMD_SIGNATURE_ECDSA_P256, 2);
+	EXPECT_EQ(TMD_SIGNATURE_HMAC_SHA256, 3);
+	EXPECT_EQ(TMD_SIGNATURE_AES_CMAC, 4);
+	EXPECT_EQ(TMD_SIGNATURE_MAX, 64);
+	EXPECT_EQ(TMD_AGREEMENT_X25519, 1);
+	EXPECT_EQ(TMD_AGREEMENT_ECDH_P256, 2);
+	EXPECT_EQ(TMD_SEALED_FIRST, 3);
+	EXPECT_EQ(TMD_SEALED_CHUNK, 256);
+	EXPECT_EQ(TMD_SEALED_TAG_SIZE, 8);
+	EXPECT_STRING(TMD_SIGNED_INFO, "tinymldelta signed patch 1");
+	EXPECT_STRING(TMD_SEALED_INFO, "tinymldelta sealed patch 1");
 	EXPECT_EQ(TMD_PASS, 0);
 	EXPECT_EQ(TMD_FAIL, 1);
 	EXPECT_EQ(TMD_MISSING, 2);

@@ -122,10 +122,15 @@ OPTIONS = {
     "erase_bytes": "0",
     "write_bytes": "0",
     "write_buffer": "256",
+    "verify": "",
+    "mac_keys": "",
+    "anti_rollback": "",
+    "decrypt": "",
+    "device_class": "",
 }
 
 
-def request(zephyr: Zephyr, *models: Mapping[str, str], **options: str) -> dict[str, object]:
+def request(zephyr: Zephyr, *models: Mapping[str, str], **options: object) -> dict[str, object]:
     """The document that tmd_add_model.cmake leaves as request.json."""
     return {
         "models": list(models),
@@ -136,6 +141,8 @@ def request(zephyr: Zephyr, *models: Mapping[str, str], **options: str) -> dict[
         "tflm_folder": "",
         "cmsis_nn": "",
         "sram_size": "",
+        "public_keys": [],
+        "decryption_keys": [],
         **OPTIONS,
         **options,
     }

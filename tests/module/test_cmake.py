@@ -27,6 +27,7 @@ from firmwarekit import (
     model,
     request,
 )
+from publickeys import ED25519, P256, X25519
 
 HARNESS = Path(__file__).parent / "harness"
 
@@ -276,8 +277,10 @@ def test_what_kconfig_said_is_asked_for(decoder, firmware) -> None:
         "ERASE_BYTES": "4096",
         "WRITE_BYTES": "8",
         "WRITE_BUFFER": "128",
+        **dict.fromkeys(("VERIFY", "ANTI_ROLLBACK", "DECRYPT"), "y"),
+        **{"MAC_KEYS": "aes-cmac:1 hmac-sha256", "DEVICE_CLASS": "a_board"},
     }
-    sets = "".join(f"set(CONFIG_TMD_{name} {value})\n" for name, value in options.items())
+    sets = "".join(f"set(CONFIG_TMD_{name} [[{value}]])\n" for name, value in options.items())
     firmware.calls = sets + ONE_CALL
     firmware.write()
     assert firmware.configure().stderr == ""
@@ -302,6 +305,44 @@ def test_what_zephyr_links_is_asked_for(linked, firmware) -> None:
     asked = json.loads((firmware.out / "request.json").read_text())
     assert asked["tflm_folder"] == ("/work space/tflm" if linked else "")
     assert (asked["cmsis_nn"], asked["sram_size"]) == (linked, "64")
+
+
+def test_keys_are_files_of_the_application(firmware) -> None:
+    """A new key makes the contract anew; the build has no more than its public part."""
+    keys = firmware.folder / "keys"
+    (keys / "a b").mkdir(parents=True)
+    for name, key in (("ed.pem", ED25519), ("a b/p256.pem", P256), ("x.pem", X25519)):
+        (keys / name).write_bytes(key.pem())
+    settings = {
+        **{"VERIFY": "y", "PUBLIC_KEYS": 'keys/ed.pem "keys/a b/p256.pem"'},
+        **{"DECRYPT": "y", "DECRYPTION_KEYS": str(keys / "x.pem")},
+    }
+    sets = "".join(f"set(CONFIG_TMD_{name} [[{value}]])\n" for name, value in settings.items())
+    defined = "target_compile_definitions(app PRIVATE TMD_VERIFY=1 TMD_DECRYPT=1)\n"
+    firmware.calls = sets + defined + ONE_CALL
+    firmware.write()
+    firmware.first_build()
+    asked = json.loads((firmware.out / "request.json").read_text())
+    assert asked["public_keys"] == [str(keys / "ed.pem"), str(keys / "a b" / "p256.pem")]
+    assert asked["decryption_keys"] == [str(keys / "x.pem")]
+    assert firmware.make().stdout == "ninja: no work to do.\n"
+    (keys / "ed.pem").write_bytes(P256.pem())
+    assert "is there twice" in firmware.build_error()
+    (keys / "a b" / "p256.pem").write_bytes(ED25519.pem())
+    assert firmware.rebuild() == (True, {"with_contract.c", "tmd_models.c"})
+
+
+def test_keys_lie_in_the_application(firmware) -> None:
+    (firmware.folder / "app").mkdir()
+    (firmware.folder / "app" / "ed.pem").write_bytes(ED25519.pem())
+    firmware.calls = (
+        "set(APPLICATION_SOURCE_DIR ${CMAKE_CURRENT_SOURCE_DIR}/app)\n"
+        f"set(CONFIG_TMD_PUBLIC_KEYS ed.pem)\n{ONE_CALL}"
+    )
+    firmware.write()
+    assert firmware.configure().returncode == 0
+    asked = json.loads((firmware.out / "request.json").read_text())
+    assert asked["public_keys"] == [str(firmware.folder / "app" / "ed.pem")]
 
 
 # ---- what is refused ----
@@ -342,6 +383,11 @@ COMPLETE = "tmd_add_model(app NAME <name> MODEL <file.tflite>)"
         (
             "tmd_add_model(app NAME digits MODEL digits.tflite EXTRA_OPS)",
             "tmd_add_model: EXTRA_OPS has no value",
+        ),
+        (
+            f"set(CONFIG_TMD_PUBLIC_KEYS none.pem)\n{ONE_CALL}",
+            "CONFIG_TMD_PUBLIC_KEYS: @/none.pem does not exist: make a key with `tmd keygen`, and "
+            "name the file of its public part, relative to the application",
         ),
         (
             TWO_CALLS.replace("NAME sst", "NAME digits"),

@@ -28,9 +28,10 @@ from firmwarekit import (
     request,
     write_request,
 )
+from publickeys import ED25519, P256, X25519
 from tinymldelta import firmware
 from tinymldelta.builds import Region, read_build
-from tinymldelta.contract import Limits
+from tinymldelta.contract import ContractKey, Limits, SealedKey
 from tinymldelta.contractfile import read_contract
 from tinymldelta.devicetree import read_model_node
 from tinymldelta.errors import Refusal
@@ -61,7 +62,7 @@ def zephyr(tmp_path_factory: pytest.TempPathFactory) -> Zephyr:
     return make_zephyr(tmp_path_factory.mktemp("devicetree"))
 
 
-def run(folder: Path, *models: dict[str, str], zephyr: Zephyr, **options: str) -> int:
+def run(folder: Path, *models: dict[str, str], zephyr: Zephyr, **options: object) -> int:
     return firmware.main([str(write_request(folder, request(zephyr, *models, **options)))])
 
 
@@ -158,6 +159,7 @@ def test_what_kconfig_says_goes_into_the_contract(tmp_path, zephyr) -> None:
         ("other_kernels_take", wire.ACCEPT_KERNELS),
         ("free_quantisation", wire.ACCEPT_QUANTISATION),
         ("compare_tensor_names", wire.COMPARE_NAMES),
+        ("anti_rollback", wire.ANTI_ROLLBACK),
     ],
 )
 def test_policies(option, flag, zephyr) -> None:
@@ -192,6 +194,104 @@ def test_what_the_device_tells(tmp_path, zephyr) -> None:
     assert (sst.note, sst.labels) == ("", ())
     _, files = depends_on(tmp_path / "out" / "codegen.d")
     assert labels in files
+
+
+# ---- keys ----
+
+
+@pytest.fixture
+def pem(tmp_path) -> dict[str, str]:
+    """Files of public keys."""
+    files = {}
+    for name, key in (("ed", ED25519), ("p256", P256), ("x", X25519)):
+        path = tmp_path / f"{name} #1.pem"
+        path.write_bytes(key.pem())
+        files[name] = str(path)
+    return files
+
+
+def test_keys_go_into_the_contract_and_into_the_header(tmp_path, zephyr, pem) -> None:
+    said = {
+        **{"verify": "y", "public_keys": [pem["ed"], pem["p256"]]},
+        **{"mac_keys": "hmac-sha256:1  aes-cmac", "anti_rollback": "y"},
+        **{"decrypt": "y", "decryption_keys": [pem["x"]], "device_class": "a_board"},
+    }
+    assert run(tmp_path / "out", DIGITS_MODEL, zephyr=zephyr, **said) == 0
+    contract = read_contract(tmp_path / "out" / "contract.json")
+    assert contract.keys == (
+        ContractKey(wire.SignatureKind.ED25519, ED25519.id, ED25519.data),
+        ContractKey(wire.SignatureKind.ECDSA_P256, P256.id, P256.data),
+        ContractKey(wire.SignatureKind.HMAC_SHA256, bytes((1, 0, 0, 0))),
+        ContractKey(wire.SignatureKind.AES_CMAC, bytes(4)),
+    )
+    assert contract.sealed_keys == (SealedKey(wire.AgreementKind.X25519, X25519.id, X25519.data),)
+    assert (contract.formats, contract.accept) == ((2,), wire.ANTI_ROLLBACK)
+    assert contract.device_class == "a_board"
+    header = (tmp_path / "out" / "tmd_contract.h").read_text()
+    assert "#if !TMD_VERIFY\n#error" in header and "#if !TMD_DECRYPT\n#error" in header
+    _, files = depends_on(tmp_path / "out" / "codegen.d")
+    assert {Path(path) for path in pem.values()} <= set(files)
+
+
+def test_a_firmware_that_verifies_nothing_has_no_keys(tmp_path, zephyr, pem) -> None:
+    """What Kconfig has of keys then has no meaning."""
+    assert run(tmp_path / "out", DIGITS_MODEL, zephyr=zephyr, mac_keys="aes-cmac") == 0
+    contract = read_contract(tmp_path / "out" / "contract.json")
+    assert (contract.keys, contract.sealed_keys, contract.device_class) == ((), (), "")
+    header = (tmp_path / "out" / "tmd_contract.h").read_text()
+    assert "TMD_VERIFY" not in header and "TMD_DECRYPT" not in header
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "CONFIG_TMD_VERIFY: the firmware checks signatures, and there is no key "),
+        ({"mac_keys": "md5:1"}, "CONFIG_TMD_MAC_KEYS: 'md5' is no kind of MAC "),
+        ({"mac_keys": "aes-cmac:x"}, "CONFIG_TMD_MAC_KEYS: 'x' is no number of a key "),
+        ({"mac_keys": "aes-cmac:"}, "CONFIG_TMD_MAC_KEYS: '' is no number of a key "),
+        ({"mac_keys": "aes-cmac:4294967296"}, "CONFIG_TMD_MAC_KEYS: the number 4294967296 "),
+        (
+            {"mac_keys": "aes-cmac aes-cmac:0"},
+            "CONFIG_TMD_PUBLIC_KEYS or CONFIG_TMD_MAC_KEYS: aes-cmac key number 0 is there twice ",
+        ),
+        (
+            {"mac_keys": "aes-cmac", "decrypt": "y"},
+            "CONFIG_TMD_DECRYPT: the firmware decrypts patches, and there is no key ",
+        ),
+        (
+            {"mac_keys": "aes-cmac", "format_1": "y"},
+            "CONFIG_TMD_FORMAT_1: patches of format 1 are not signed, ",
+        ),
+        (
+            {"mac_keys": "aes-cmac", "decoder": "NONE"},
+            "the choice TMD_DECODER: without format 2 nothing can be signed ",
+        ),
+        (
+            {"mac_keys": "aes-cmac", "device_class": "a board"},
+            "CONFIG_TMD_DEVICE_CLASS: 'a board' is no name for a class of devices ",
+        ),
+    ],
+)
+def test_keys_that_no_firmware_can_have(options, said, tmp_path, zephyr, capsys) -> None:
+    line = refused(tmp_path, capsys, DIGITS_MODEL, zephyr=zephyr, verify="y", **options)
+    assert line.startswith(said)
+
+
+def test_files_that_hold_no_such_key(tmp_path, zephyr, capsys, pem) -> None:
+    none = tmp_path / "none.pem"
+    verifying = {"zephyr": zephyr, "verify": "y"}
+    for path, said in ((none, "cannot be read"), (Path(pem["x"]), "not for signing")):
+        line = firmware_error(
+            tmp_path / "a", capsys, DIGITS_MODEL, public_keys=[str(path)], **verifying
+        )
+        assert said in line and str(path) in line
+    line = firmware_error(
+        tmp_path / "b",
+        capsys,
+        DIGITS_MODEL,
+        **{**verifying, "mac_keys": "aes-cmac", "decrypt": "y", "decryption_keys": [pem["ed"]]},
+    )
+    assert "not for encrypting" in line
 
 
 # ---- the kernels ----
@@ -375,7 +475,9 @@ def test_the_build_is_told_what_it_was_made_from(tmp_path, zephyr) -> None:
 # ---- what is refused ----
 
 
-def refused(folder: Path, capsys, *models: dict[str, str], zephyr: Zephyr, **options: str) -> str:
+def refused(
+    folder: Path, capsys, *models: dict[str, str], zephyr: Zephyr, **options: object
+) -> str:
     """The one line on stderr, which names no option of the command line, as CMake has none."""
     line = firmware_error(folder, capsys, *models, zephyr=zephyr, **options)
     assert "--" not in line
@@ -383,7 +485,7 @@ def refused(folder: Path, capsys, *models: dict[str, str], zephyr: Zephyr, **opt
 
 
 def firmware_error(
-    folder: Path, capsys, *models: dict[str, str], zephyr: Zephyr, **options: str
+    folder: Path, capsys, *models: dict[str, str], zephyr: Zephyr, **options: object
 ) -> str:
     """The one line on stderr. Nothing is written."""
     assert run(folder, *models, zephyr=zephyr, **options) == 1

@@ -28,7 +28,7 @@ SOCS = (
 )
 OF_ZEPHYR = (
     *("FLASH_MAP", "FLASH_PAGE_LAYOUT", "LOG", "MCUMGR", "SHELL"),
-    *("FLASH_STM32", "SOC_FLASH_STM32", "TRUSTED_EXECUTION_NONSECURE"),
+    *("FLASH_STM32", "SOC_FLASH_STM32", "TRUSTED_EXECUTION_NONSECURE", "BUILD_WITH_TFM"),
     *("MBEDTLS_PSA_CRYPTO_C", "PSA_CRYPTO", "PSA_CRYPTO_CLIENT"),
     *SOCS,
 )
@@ -46,21 +46,31 @@ ON = {**FLASH, "TINYMLDELTA": "y"}
 DEFAULTS = {
     "TMD_ACCEPT_NO_DIGEST": "n",
     "TMD_ACCEPT_UNGUARDED": "n",
+    "TMD_ANTI_ROLLBACK": "n",
     "TMD_COMPARE_TENSOR_NAMES": "n",
+    "TMD_CRYPTO_MONOCYPHER": "n",
+    "TMD_CRYPTO_PSA": "n",
     "TMD_DECODER_DEFAULT": "y",
     "TMD_DECODER_LEAN": "n",
     "TMD_DECODER_NONE": "n",
+    "TMD_DECRYPT": "n",
+    "TMD_DECRYPTION_KEYS": "",
+    "TMD_DECRYPTION_PSA_KEY_ID": "",
+    "TMD_DEVICE_CLASS": "",
     "TMD_ERASE_BYTES": "0",
     "TMD_EXCLUSIVE_FLASH": "n",
     "TMD_FLASH_ECC_STM32": "n",
     "TMD_FLASH_RUNS": "4",
     "TMD_FORMAT_1": "n",
     "TMD_FREE_QUANTISATION": "n",
+    "TMD_MAC_KEYS": "",
+    "TMD_MAC_PSA_KEY_ID": "",
     "TMD_META_KEPT": "192",
     "TMD_OTHER_KERNELS_REFUSE": "y",
     "TMD_OTHER_KERNELS_TAKE": "n",
     "TMD_OTHER_KERNELS_WARN": "n",
     "TMD_PROGRESS_BYTES": "4096",
+    "TMD_PUBLIC_KEYS": "",
     "TMD_RESUME": "y",
     "TMD_SELF_TEST": "y",
     "TMD_SHA256_PSA": "n",
@@ -72,6 +82,7 @@ DEFAULTS = {
     "TMD_TFLM": "",
     "TMD_TRIAL": "y",
     "TMD_TRIAL_STARTS": "3",
+    "TMD_VERIFY": "n",
     "TMD_WARN_PERCENT": "90",
     "TMD_WRITE_BUFFER": "256",
     "TMD_WRITE_BYTES": "0",
@@ -93,6 +104,7 @@ def kconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("srctree", str(tree))
+        patch.setenv("BOARD", "a_board")
         yield kconfiglib.Kconfig("Kconfig", warn_to_stderr=False)
 
 
@@ -139,7 +151,7 @@ def test_everything_that_it_asks_zephyr_for_is_here(kconfig) -> None:
     """So that the tests below see what an option depends on, and a slip in a name is noticed."""
     undefined = {s.name for s in kconfig.syms.values() if not s.nodes and not s.is_constant}
     # Numbers in expressions are symbols to kconfiglib, and it knows one of Linux.
-    assert {name for name in undefined if not name.isdecimal()} == {"MODULES"}
+    assert {n for n in undefined if not re.fullmatch(r"\d+|0x[\da-f]+", n)} == {"MODULES"}
 
 
 def used_names() -> set[str]:
@@ -221,6 +233,61 @@ def test_psa_under_each_of_its_names(psa, configure) -> None:
     assert configure(ON, **{psa: "y"})["TMD_SHA256_PSA"] == "n"
     values = configure(ON, **{psa: "y"}, TMD_SHA256_PSA="y")
     assert (values["TMD_SHA256_PSA"], values["TMD_SHA256_PSA_BYTES"]) == ("y", "256")
+    # A service keeps sessions, which an operation that is given up would leave open.
+    values = configure(ON, **{psa: "y"}, TMD_SHA256_PSA="y", BUILD_WITH_TFM="y")
+    assert values["TMD_SHA256_PSA"] == "n"
+
+
+SIGNED = {**ON, "TMD_VERIFY": "y"}
+OF_KEYS = ("TMD_PUBLIC_KEYS", "TMD_MAC_KEYS", "TMD_DECRYPTION_KEYS")
+
+
+@pytest.mark.parametrize(
+    ("options", "then"),
+    [
+        ({}, {"TMD_ANTI_ROLLBACK": "y", "TMD_DEVICE_CLASS": "a_board", "TMD_DECRYPT": "n"}),
+        ({"TMD_DEVICE_CLASS": ""}, {"TMD_DEVICE_CLASS": ""}),
+        ({"TMD_FORMAT_1": "y"}, {"TMD_VERIFY": "n", "TMD_DECRYPT": "n"}),
+        ({"TMD_DECODER_NONE": "y"}, {"TMD_VERIFY": "n"}),
+        ({"TMD_DECRYPT": "y"}, {"TMD_DECRYPT": "y"}),
+        ({"TMD_DECRYPT": "y", "TMD_VERIFY": "n"}, {"TMD_DECRYPT": "n"}),
+        # Ports: PSA if it is there, Monocypher if it is asked for.
+        ({}, {"TMD_CRYPTO_PSA": "n", "TMD_MAC_PSA_KEY_ID": ""}),
+        ({"TMD_CRYPTO_PSA": "y"}, {"TMD_CRYPTO_PSA": "n"}),
+        ({"TMD_CRYPTO_MONOCYPHER": "y"}, {"TMD_CRYPTO_MONOCYPHER": "y"}),
+        ({"TMD_CRYPTO_MONOCYPHER": "y", "TMD_VERIFY": "n"}, {"TMD_CRYPTO_MONOCYPHER": "n"}),
+        (
+            {"PSA_CRYPTO": "y"},
+            {
+                "TMD_CRYPTO_PSA": "y",
+                "TMD_MAC_PSA_KEY_ID": "0x0",
+                "TMD_DECRYPTION_PSA_KEY_ID": "",
+                "TMD_CRYPTO_MONOCYPHER": "n",
+            },
+        ),
+        ({"PSA_CRYPTO": "y", "TMD_VERIFY": "n"}, {"TMD_CRYPTO_PSA": "n"}),
+        ({"PSA_CRYPTO_CLIENT": "y", "TMD_CRYPTO_PSA": "n"}, {"TMD_MAC_PSA_KEY_ID": ""}),
+        ({"MBEDTLS_PSA_CRYPTO_C": "y", "TMD_DECRYPT": "y"}, {"TMD_DECRYPTION_PSA_KEY_ID": "0x0"}),
+    ],
+)
+def test_signed_patches(options, then, configure) -> None:
+    values = configure({**SIGNED, **options})
+    assert {name: values[name] for name in then} == then
+
+
+def test_without_signed_patches_nothing_of_keys_is_there(configure) -> None:
+    values = configure(ON, PSA_CRYPTO="y")
+    assert {values[name] for name in OF_KEYS} == {""}
+    assert (values["TMD_DEVICE_CLASS"], values["TMD_ANTI_ROLLBACK"]) == ("", "n")
+
+
+@pytest.mark.parametrize("name", ["TMD_MAC_PSA_KEY_ID", "TMD_DECRYPTION_PSA_KEY_ID"])
+def test_ids_of_persistent_keys(name, configure) -> None:
+    """What PSA leaves to applications (PSA_KEY_ID_USER_MAX)."""
+    on = {**SIGNED, "PSA_CRYPTO": "y", "TMD_DECRYPT": "y"}
+    for value in ("0x1", "0x3fffffff"):
+        assert configure(on, **{name: value})[name] == value
+    assert configure(on, **{name: "0x40000000"})[name] != "0x40000000"
 
 
 @pytest.mark.parametrize("soc", SOCS)
@@ -269,7 +336,10 @@ def test_ranges(name, low, high, configure) -> None:
 
 # ---- what the core makes of it ----
 
-BOOLS = ("TMD_FORMAT_1", "TMD_TRIAL", "TMD_SELF_TEST", "TMD_RESUME", "TMD_STAGING")
+BOOLS = (
+    *("TMD_FORMAT_1", "TMD_TRIAL", "TMD_SELF_TEST", "TMD_RESUME", "TMD_STAGING"),
+    *("TMD_VERIFY", "TMD_DECRYPT"),
+)
 DECODERS = ("TMD_DECODER_DEFAULT", "TMD_DECODER_LEAN", "TMD_DECODER_NONE")
 OF_STORE = sorted((MODULE / "store").glob("*.c"))
 SOURCES = [*sorted((MODULE / "core").glob("*.c")), *OF_STORE, MODULE / "smp" / "group.c"]
@@ -305,8 +375,9 @@ def test_every_combination_compiles(kconfig, configure, tmp_path) -> None:
         # buffer can make no such function; of it, the store's assertions are what counts.
         how = ("-S", SOURCES) if buffer == "256" else ("-fsyntax-only", OF_STORE)
         jobs.setdefault((folder / "autoconf.h").read_text(), (folder, *how))
-    # Decoder and format 1: 5, as NONE selects it; trial and test: 3; resume and staging: 3.
-    assert len(jobs) == 5 * 3 * 3 * 2
+    # Decoder and format 1: 5, as NONE selects it, and for 2 of them there is signed, and signed and
+    # encrypted; trial and test: 3; resume and staging: 3.
+    assert len(jobs) == (5 + 2 * 2) * 3 * 3 * 2
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         complaints = pool.map(lambda job: compile_all(*job), jobs.values())
         assert [text for text in complaints if text] == []

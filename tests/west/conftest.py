@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from tinymldelta.contract import Limits
+from tinymldelta.contract import ContractKey, Limits
 from tinymldelta.firmware import models_json
 from tinymldelta.generate import ModelSource, generate
 from westkit import ADDRESS, OPTIONAL, ROOT, SLOT, UNWANTED, WANTED, MakeBuild, Run, West
@@ -133,11 +133,14 @@ def make_build(digits: Path) -> MakeBuild:
         names: tuple[str, ...] = ("digits",),
         compiled_in: bool = True,
         mapped: bool = True,
+        keys: tuple[ContractKey, ...] = (),
     ) -> Path:
         ours = folder / "tinymldelta"
         base = digits / "base.tflite"
         sources = [ModelSource(name, base.read_bytes(), base.name) for name in names]
-        generate(sources, Limits(SLOT, 8192, 16, {}, {}), ours)
+        generate(
+            sources, Limits(SLOT, 8192, 16, {}, {}, formats=(1, 2)[bool(keys) :], keys=keys), ours
+        )
         requests, nodes = [], []
         for i, name in enumerate(names):
             shutil.copy(base, ours / f"{name}.tflite")

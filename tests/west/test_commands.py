@@ -13,8 +13,9 @@ from click.testing import CliRunner
 from tinymldelta import native
 from tinymldelta.cli import main
 from tinymldelta.contractfile import read_contract
+from tinymldelta.contractkeys import read_contract_key
 from tinymldelta.patching import apply_patch
-from tinymldelta.wire.constants import Rule
+from tinymldelta.wire.constants import Rule, Status
 from westkit import ADDRESS, SLOT, MakeBuild, Run, West
 
 pytest.importorskip("west", reason="pip install -r requirements/west.txt")
@@ -66,8 +67,27 @@ def test_a_patch_lands_in_the_build_folder(
     assert checked.returncode == 0, checked.stderr
     verdicts = [line.split()[:2] for line in checked.stdout.splitlines()[:-1]]
     assert [rule for _, rule in verdicts] == [rule.name for rule in Rule]
-    assert {verdict for verdict, rule in verdicts if rule != "TENSOR_NAMES"} == {"PASS"}
+    assert {v for v, rule in verdicts if rule not in ("TENSOR_NAMES", "CLASS")} == {"PASS"}
     assert "base and body checked" in checked.stdout
+
+
+def test_a_signed_patch(west: West, application: Path, make_build: MakeBuild, digits: Path) -> None:
+    key = application / "fleet.pem"
+    made = CliRunner().invoke(
+        main, ["keygen", "--type", "ecdsa-p256", "-o", str(key), "--public", f"{key}.pub"]
+    )
+    assert made.exit_code == 0, made.output
+    public = read_contract_key(Path(f"{key}.pub").read_bytes(), "fleet.pem.pub")
+    make_build(application / "build", keys=(public,))
+    target = digits / "target.tflite"
+    assert_refused(west("tmd-patch", target, cwd=application), public.id.hex(), "--key")
+    signed = west("tmd-patch", target, "--key", key, cwd=application)
+    assert signed.returncode == 0, signed.stderr
+    patch = application / "build" / "tinymldelta" / "digits.tmd"
+    assert west("tmd-check", patch, cwd=application).returncode == 0
+    assert public.id.hex() in west("tmd-inspect", patch, cwd=application).stdout
+    patch.write_bytes(patch.read_bytes()[:60] + b"?" + patch.read_bytes()[61:])
+    assert west("tmd-check", patch, cwd=application).returncode == 1
 
 
 def test_the_device_may_be_past_the_base_of_the_build(
@@ -360,7 +380,7 @@ def test_a_factory_image_starts_as_the_device_does(digits: Path, build: Path) ->
     with native.Device.create(contract, 0, native.geometry_of(contract)) as device:
         device.factory(base)
         assert device.flash[: len(base)] == base
-        assert device.boot() is native.Status.OK
+        assert device.boot() is Status.OK
         assert device.read_active() == base
 
 

@@ -99,6 +99,26 @@ function(tmd_json_set variable key text)
   set(${variable} "${object}" PARENT_SCOPE)
 endfunction()
 
+# The files that CONFIG_TMD_<option> names, as a list of whole paths.
+function(tmd_key_files variable option)
+  separate_arguments(names UNIX_COMMAND "${CONFIG_TMD_${option}}")
+  set(folder "${APPLICATION_SOURCE_DIR}")
+  if(NOT folder)
+    set(folder "${CMAKE_CURRENT_SOURCE_DIR}")
+  endif()
+  set(files "")
+  foreach(name IN LISTS names)
+    get_filename_component(file "${name}" ABSOLUTE BASE_DIR "${folder}")
+    if(NOT EXISTS "${file}" OR IS_DIRECTORY "${file}")
+      message(FATAL_ERROR "CONFIG_TMD_${option}: ${file} does not exist: make a key with "
+                          "`tmd keygen`, and name the file of its public part, relative to the "
+                          "application")
+    endif()
+    list(APPEND files "${file}")
+  endforeach()
+  set(${variable} "${files}" PARENT_SCOPE)
+endfunction()
+
 # Generate everything for the models of a target, and add it to the target.
 function(tmd_generate_models target)
   get_property(models TARGET ${target} PROPERTY TMD_MODELS)
@@ -123,6 +143,9 @@ function(tmd_generate_models target)
     set(tflm_folder "${ZEPHYR_TFLITE_MICRO_MODULE_DIR}")
   endif()
 
+  tmd_key_files(public_keys PUBLIC_KEYS)
+  tmd_key_files(decryption_keys DECRYPTION_KEYS)
+
   # The build would end in a traceback.
   execute_process(
     COMMAND "${PYTHON_EXECUTABLE}" -c "import flatbuffers, jinja2, numpy, tflite"
@@ -146,15 +169,24 @@ function(tmd_generate_models target)
   tmd_json_set(request sram_size "${CONFIG_SRAM_SIZE}")
   foreach(option FORMAT_1 ACCEPT_UNGUARDED ACCEPT_NO_DIGEST OTHER_KERNELS_WARN OTHER_KERNELS_TAKE
                  FREE_QUANTISATION COMPARE_TENSOR_NAMES TFLM META_KEPT WARN_PERCENT STAGING
-                 ERASE_BYTES WRITE_BYTES WRITE_BUFFER)
+                 ERASE_BYTES WRITE_BYTES WRITE_BUFFER VERIFY MAC_KEYS ANTI_ROLLBACK DECRYPT
+                 DEVICE_CLASS)
     string(TOLOWER ${option} key)
     tmd_json_set(request ${key} "${CONFIG_TMD_${option}}")
+  endforeach()
+  foreach(list public_keys decryption_keys)
+    string(JSON request SET "${request}" ${list} "[]")
+    set(count 0)
+    foreach(file IN LISTS ${list})
+      string(JSON request SET "${request}" ${list} ${count} "\"${file}\"")
+      math(EXPR count "${count} + 1")
+    endforeach()
   endforeach()
   file(GENERATE OUTPUT "${out}/request.json" CONTENT "${request}\n")
 
   set(made contract.json models.json tmd_contract.h tmd_op_resolver.h tmd_models.h tmd_models.c)
   set(sources tmd_models.c)
-  set(inputs "${out}/request.json" "${edt}")
+  set(inputs "${out}/request.json" "${edt}" ${public_keys} ${decryption_keys})
   string(JSON count LENGTH "${models}")
   math(EXPR last "${count} - 1")
   foreach(i RANGE ${last})

@@ -8,6 +8,7 @@
 #include "format2.h"
 
 #include "bytes.h"
+#include "signature.h"
 
 #if TMD_DECODER != TMD_DECODER_NONE
 
@@ -16,6 +17,7 @@ enum step {
 	STEP_TARGET_BYTES,
 	STEP_BASE_BYTES,
 	STEP_DIGESTS,
+	STEP_SIGNER,
 	STEP_META_BYTES,
 };
 
@@ -31,7 +33,19 @@ static int read_first(struct tmd_patch *patch, const struct tmd_contract *contra
 		return TMD_ERR_DECODER;
 	}
 	if ((first & TMD_F2_SIGNED) != 0u) {
-		return TMD_ERR_SIGNATURE;
+#if TMD_VERIFY
+		if (contract->keys_n == 0u) {
+			return TMD_ERR_KEY;
+		}
+		patch->head.unverified = 1;
+		tmd_sha256_init(&patch->sha);
+		tmd_sha256_update(&patch->sha, TMD_SIGNED_INFO, sizeof(TMD_SIGNED_INFO) - 1u);
+		tmd_sha256_update(&patch->sha, &first, 1);
+	} else if (contract->keys_n != 0u) {
+		return TMD_ERR_UNSIGNED;
+#else
+		return TMD_ERR_KEY;
+#endif
 	}
 	patch->head.flags = first;
 	patch->head.field =
@@ -92,6 +106,34 @@ static int read_meta_bytes(struct tmd_patch *patch)
 	return TMD_OK;
 }
 
+static bool is_signed(const struct tmd_patch *patch)
+{
+	return TMD_VERIFY && (patch->head.flags & TMD_F2_SIGNED) != 0u;
+}
+
+static uint8_t target_digest_size(const struct tmd_patch *patch)
+{
+	return is_signed(patch) ? TMD_F2_SIGNED_TARGET_DIGEST_SIZE : TMD_F2_TARGET_DIGEST_SIZE;
+}
+
+#if TMD_VERIFY
+/* Who signed it, and what the body is going to be. */
+static int read_signer(struct tmd_patch *patch, const struct tmd_contract *contract)
+{
+	const uint8_t *signer = patch->scratch;
+	const uint16_t key = tmd_key_find(contract->keys, contract->keys_n,
+					  signer[TMD_F2_SIGNER_KIND], &signer[TMD_F2_SIGNER_KEY]);
+
+	if (key >= contract->keys_n || key > UINT8_MAX) {
+		return TMD_ERR_KEY;
+	}
+	patch->head.key = (uint8_t)key;
+	patch->head.body_crc_want = tmd_get_u32(&signer[TMD_F2_SIGNER_BODY_CRC]);
+	patch->head.field = STEP_META_BYTES;
+	return TMD_OK;
+}
+#endif
+
 static int read_field(struct tmd_patch *patch, const struct tmd_contract *contract)
 {
 	struct tmd_patch_info *info = &patch->info;
@@ -111,12 +153,16 @@ static int read_field(struct tmd_patch *patch, const struct tmd_contract *contra
 	case STEP_DIGESTS:
 		memcpy(info->base_digest, patch->scratch, TMD_F2_BASE_DIGEST_SIZE);
 		memcpy(info->target_digest, &patch->scratch[TMD_F2_BASE_DIGEST_SIZE],
-		       TMD_F2_TARGET_DIGEST_SIZE);
+		       target_digest_size(patch));
 		info->digest_kind = TMD_DIGEST_SHA256;
 		info->base_digest_bytes = TMD_F2_BASE_DIGEST_SIZE;
-		info->target_digest_bytes = TMD_F2_TARGET_DIGEST_SIZE;
-		patch->head.field = STEP_META_BYTES;
+		info->target_digest_bytes = target_digest_size(patch);
+		patch->head.field = is_signed(patch) ? STEP_SIGNER : STEP_META_BYTES;
 		return TMD_OK;
+#if TMD_VERIFY
+	case STEP_SIGNER:
+		return read_signer(patch, contract);
+#endif
 	default:
 		return read_meta_bytes(patch);
 	}
@@ -127,11 +173,14 @@ int tmd_f2_head(struct tmd_patch *patch, const struct tmd_contract *contract, st
 	int err = TMD_OK;
 
 	while (err == TMD_OK && patch->head.step == TMD_HEAD_LAYOUT) {
-		const uint32_t want = patch->head.field == STEP_DIGESTS
-					      ? TMD_F2_BASE_DIGEST_SIZE + TMD_F2_TARGET_DIGEST_SIZE
-					      : 1u;
+		uint8_t want = 1;
 
-		if (!tmd_gather(patch, in, (uint8_t)want)) {
+		if (patch->head.field == STEP_DIGESTS) {
+			want = (uint8_t)(TMD_F2_BASE_DIGEST_SIZE + target_digest_size(patch));
+		} else if (TMD_VERIFY && patch->head.field == STEP_SIGNER) {
+			want = TMD_F2_SIGNER_SIZE;
+		}
+		if (!tmd_gather(patch, in, want)) {
 			break;
 		}
 		err = read_field(patch, contract);

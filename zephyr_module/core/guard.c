@@ -157,10 +157,23 @@ static uint32_t have_of(const struct tmd_contract *contract, const struct tmd_mo
 		return model->quantisation;
 	case TMD_TLV_TENSOR_NAMES:
 		return model->tensor_names;
+	case TMD_TLV_DEVICE_CLASS:
+		return contract->device_class;
 #endif
 	default:
 		return model->slot_bytes;
 	}
+}
+
+/* And what the patch says. */
+static uint32_t need_of(const struct tmd_patch_info *info, uint8_t tag)
+{
+#if TMD_DECODER != TMD_DECODER_NONE
+	if (tag == TMD_TLV_DEVICE_CLASS) {
+		return tmd_tlv_u32(info, tag);
+	}
+#endif
+	return info->value[tag - 1u];
 }
 
 static bool compare(const struct tmd_contract *contract, uint16_t model,
@@ -176,7 +189,7 @@ static bool compare(const struct tmd_contract *contract, uint16_t model,
 		return find_missing(contract, info, r);
 	}
 #endif
-	r->need = tag == OF_HEADER ? slot_need(contract, info) : info->value[tag - 1u];
+	r->need = tag == OF_HEADER ? slot_need(contract, info) : need_of(info, tag);
 	r->have = have_of(contract, have, tag);
 	return tag <= TMD_TLV_REQ_ARENA_BYTES ? r->need <= r->have : r->need == r->have;
 }
@@ -202,8 +215,9 @@ static enum tmd_verdict policy(const struct tmd_contract *contract, enum tmd_rul
 static enum tmd_verdict without(const struct tmd_contract *contract, enum tmd_rule rule)
 {
 #if TMD_DECODER != TMD_DECODER_NONE
-	if (rule == TMD_RULE_TENSOR_NAMES && policy(contract, rule) == TMD_FREE) {
-		return TMD_FREE; /* nobody asks for names that nobody compares */
+	if ((rule == TMD_RULE_TENSOR_NAMES && policy(contract, rule) == TMD_FREE) ||
+	    (rule == TMD_RULE_CLASS && contract->device_class == 0u)) {
+		return TMD_FREE; /* nobody asks for what nobody compares */
 	}
 #else
 	(void)rule;

@@ -19,6 +19,7 @@ enum {
 	TMD_HEAD_TLV_HEAD,
 	TMD_HEAD_TLV_VALUE,
 	TMD_HEAD_CRC, /* format 2: of all before it */
+	TMD_HEAD_SIGNATURE, /* of a signed patch */
 };
 
 /* Collect `want` bytes in scratch, over as many calls as it takes. True when they are there. */

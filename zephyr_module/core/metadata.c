@@ -37,6 +37,14 @@ const uint8_t *tmd_tlv_find(const uint8_t *tlvs, uint32_t tlvs_bytes, uint32_t t
 	return NULL;
 }
 
+uint32_t tmd_tlv_u32(const struct tmd_patch_info *info, uint32_t tag)
+{
+	uint32_t bytes;
+	const uint8_t *value = tmd_tlv_find(info->kept, info->kept_bytes, tag, &bytes);
+
+	return value == NULL ? 0u : tmd_get_u32(value);
+}
+
 bool tmd_kept_load(struct tmd_patch_info *info)
 {
 	info->present = 0;

@@ -30,6 +30,9 @@ bool tmd_tlv_is_known(uint8_t format, uint32_t tag, uint32_t bytes);
 /* Where in TLVs the value of one lies, which is there once at most; NULL if it is not. */
 const uint8_t *tmd_tlv_find(const uint8_t *tlvs, uint32_t tlvs_bytes, uint32_t tag, uint32_t *bytes);
 
+/* The value of a TLV of four bytes that is no number by its tag; 0 if it is not there. */
+uint32_t tmd_tlv_u32(const struct tmd_patch_info *info, uint32_t tag);
+
 /*
  * Take numbers and `present` from `kept`, as a slot holds it. False if a patch would have been refused
  * for it.

@@ -14,6 +14,7 @@
 #include "bytes.h"
 #include "metadata.h"
 #include "operators.h"
+#include "signature.h"
 
 #define FORMAT(first) ((first) & 15u)
 
@@ -25,6 +26,17 @@ static bool is_format1(const struct tmd_patch *patch)
 {
 	return TMD_WITH_FORMAT_1 &&
 	       (TMD_DECODER == TMD_DECODER_NONE || patch->info.format == TMD_FORMAT_1);
+}
+
+/* Nothing that a head says may be followed before its signature is seen to hold. */
+static bool is_unverified(const struct tmd_patch *patch)
+{
+#if TMD_VERIFY
+	return patch->head.unverified != 0u;
+#else
+	(void)patch;
+	return false;
+#endif
 }
 
 void tmd_patch_init(struct tmd_patch *patch)
@@ -52,6 +64,11 @@ bool tmd_gather(struct tmd_patch *patch, struct tmd_input *in, uint8_t want)
 #if TMD_DECODER != TMD_DECODER_NONE
 	if (!is_format1(patch) && h->step != TMD_HEAD_CRC) {
 		h->crc = tmd_crc32(h->crc, patch->scratch, want);
+	}
+#endif
+#if TMD_VERIFY
+	if (h->unverified != 0u && h->step != TMD_HEAD_SIGNATURE) {
+		tmd_sha256_update(&patch->sha, patch->scratch, want);
 	}
 #endif
 	return true;
@@ -92,11 +109,30 @@ static int check_crc(struct tmd_patch *patch)
 {
 	const uint32_t crc = patch->head.crc;
 
+#if TMD_VERIFY
+	if (patch->head.unverified != 0u) {
+		patch->head.step = TMD_HEAD_SIGNATURE;
+	} else {
+		patch->head.complete = 1;
+	}
+#else
 	patch->head.complete = 1;
+#endif
 	return tmd_get_u32(patch->scratch) == (crc << 1 | crc >> 31) ? TMD_OK : TMD_ERR_METADATA;
 }
 
 #endif
+
+/* An exception from the version floor counts only if somebody has signed it. */
+static bool is_out_of_place(const struct tmd_head *head, uint8_t tag)
+{
+#if TMD_VERIFY
+	return tag == TMD_TLV_DOWNGRADE && head->unverified == 0u;
+#else
+	(void)head;
+	return TMD_DECODER != TMD_DECODER_NONE && tag == TMD_TLV_DOWNGRADE;
+#endif
+}
 
 /* Tag and length are in scratch. */
 static int read_tlv_head(struct tmd_patch *patch, const struct tmd_contract *contract)
@@ -116,7 +152,8 @@ static int read_tlv_head(struct tmd_patch *patch, const struct tmd_contract *con
 	if (tag >= TMD_TLV_VENDOR_FIRST) {
 		return TMD_OK;
 	}
-	if (!tmd_tlv_is_known(patch->info.format, tag, bytes) || tmd_has_tlv(&patch->info, tag)) {
+	if (!tmd_tlv_is_known(patch->info.format, tag, bytes) || tmd_has_tlv(&patch->info, tag) ||
+	    is_out_of_place(h, tag)) {
 		return TMD_ERR_METADATA;
 	}
 	patch->info.present |= 1u << (tag - 1u);
@@ -173,6 +210,10 @@ static int read_tlvs(struct tmd_patch *patch, const struct tmd_contract *contrac
 		} else if (h->step == TMD_HEAD_CRC) {
 			want = TMD_F2_CRC_SIZE;
 #endif
+#if TMD_VERIFY
+		} else if (h->step == TMD_HEAD_SIGNATURE) {
+			want = tmd_signature_size(contract->keys[h->key].kind);
+#endif
 		}
 		if (!tmd_gather(patch, in, want)) {
 			break;
@@ -182,6 +223,10 @@ static int read_tlvs(struct tmd_patch *patch, const struct tmd_contract *contrac
 #if TMD_DECODER != TMD_DECODER_NONE
 		} else if (h->step == TMD_HEAD_CRC) {
 			err = check_crc(patch);
+#endif
+#if TMD_VERIFY
+		} else if (h->step == TMD_HEAD_SIGNATURE) {
+			h->complete = 1; /* and the signature is in scratch */
 #endif
 		} else {
 			err = read_tlv_value(patch, want);
@@ -215,6 +260,11 @@ int tmd_patch_head(struct tmd_patch *patch, const struct tmd_contract *contract,
 			return TMD_ERR_FORMAT;
 		}
 		patch->info.format = FORMAT(data[0]);
+#if TMD_VERIFY
+		if (contract->keys_n != 0u && is_format1(patch)) {
+			return TMD_ERR_UNSIGNED;
+		}
+#endif
 	}
 	if (patch->head.step == TMD_HEAD_LAYOUT) {
 		err = is_format1(patch) ? tmd_f1_head(patch, contract, &in)
@@ -223,27 +273,74 @@ int tmd_patch_head(struct tmd_patch *patch, const struct tmd_contract *contract,
 	if (err == TMD_OK && patch->head.step != TMD_HEAD_LAYOUT) {
 		err = read_tlvs(patch, contract, &in);
 	}
-	if (err == TMD_OK && patch->head.complete != 0u && !is_format1(patch)) {
+	if (err == TMD_OK && patch->head.complete != 0u && !is_format1(patch) &&
+	    !is_unverified(patch)) {
 		tmd_f2_begin(patch);
 	}
 	*used = bytes - in.bytes;
 	return err;
 }
 
-int tmd_patch_body(struct tmd_patch *patch, const struct tmd_patch_io *io, const uint8_t *data,
-		   size_t bytes)
+#if TMD_VERIFY
+int tmd_patch_verify(struct tmd_patch *patch, const struct tmd_contract *contract,
+		     const struct tmd_crypto *crypto)
 {
+	const struct tmd_key *key = &contract->keys[patch->head.key];
+	uint8_t digest[32];
+	int err = TMD_ERR_KEY;
+
 	if (patch->head.complete == 0u) {
 		return TMD_ERR_ARGUMENT;
 	}
+	if (!is_unverified(patch)) {
+		return TMD_OK;
+	}
+	if (!tmd_signature_is_formed(key->kind, patch->scratch)) {
+		return TMD_ERR_SIGNATURE;
+	}
+	if (!tmd_sha256_final(&patch->sha, digest)) {
+		return TMD_ERR_CRYPTO;
+	}
+	if (crypto != NULL && crypto->verify != NULL) {
+		err = crypto->verify(crypto->ctx, key, digest, patch->scratch);
+	}
+	if (err == TMD_OK) {
+		patch->head.unverified = 0;
+		tmd_f2_begin(patch);
+	}
+	return err;
+}
+#endif
+
+int tmd_patch_body(struct tmd_patch *patch, const struct tmd_patch_io *io, const uint8_t *data,
+		   size_t bytes)
+{
+	if (patch->head.complete == 0u || is_unverified(patch)) {
+		return TMD_ERR_ARGUMENT;
+	}
+#if TMD_VERIFY
+	patch->head.body_crc = tmd_crc32(patch->head.body_crc, data, bytes);
+#endif
 	return is_format1(patch) ? tmd_f1_body(patch, io, data, bytes)
 				 : tmd_f2_body(patch, io, data, bytes);
 }
 
 int tmd_patch_end(struct tmd_patch *patch, const struct tmd_patch_io *io)
 {
+	int err;
+
 	if (patch->head.complete == 0u) {
 		return TMD_ERR_TRUNCATED;
 	}
-	return is_format1(patch) ? tmd_f1_end(patch, io) : tmd_f2_end(patch, io);
+	if (is_unverified(patch)) {
+		return TMD_ERR_ARGUMENT;
+	}
+	err = is_format1(patch) ? tmd_f1_end(patch, io) : tmd_f2_end(patch, io);
+#if TMD_VERIFY
+	if (err == TMD_OK && (patch->head.flags & TMD_F2_SIGNED) != 0u &&
+	    patch->head.body_crc != patch->head.body_crc_want) {
+		err = TMD_ERR_BODY; /* other bytes than the signed ones, though they build the target */
+	}
+#endif
+	return err;
 }

@@ -29,7 +29,7 @@ int tmd_store_pick(struct tmd_store *store);
 int tmd_store_admits(const struct tmd_store *store, const struct tmd_patch_info *info);
 
 /* The active slot's model in a record is there to stay: let its version floor count. */
-void tmd_store_raise_floor(uint8_t *record);
+void tmd_store_raise_floor(const struct tmd_store *store, uint8_t *record);
 
 /* Where metadata stand in a slot: behind the target, at the next write unit. */
 static inline uint32_t tmd_metadata_offset(const struct tmd_store *store, uint32_t target_bytes)

@@ -150,7 +150,7 @@ int tmd_store_confirm(struct tmd_store *store)
 	}
 	draft = tmd_records_draft(store);
 	draft[TMD_RECORD_ACTIVE] &= TMD_ACTIVE_SLOT;
-	tmd_store_raise_floor(draft);
+	tmd_store_raise_floor(store, draft);
 	return tmd_records_append(store);
 }
 

@@ -365,7 +365,7 @@ int tmd_staging_apply(struct tmd_staging *g, struct tmd_update *update)
 	err = tmd_update_staged(update, g->store, &source);
 	/* One that is refused before it begins takes no turn: that of the transfer still stands. */
 	tmd_store_end_turn(g->store, g->turn);
-	if (err <= TMD_ERR_TRUNCATED) {
+	if (err <= TMD_ERR_TRUNCATED && err != TMD_ERR_CRYPTO) {
 		/* A patch that was refused is dealt with, as one that was applied is. */
 		(void)dismiss(g->store);
 	}

@@ -180,22 +180,46 @@ static bool recall(const struct tmd_store *store, uint8_t slot, const uint8_t *e
 
 int tmd_store_admits(const struct tmd_store *store, const struct tmd_patch_info *info)
 {
-	const uint32_t version = info->value[VALUE(TMD_TLV_MODEL_VERSION)];
+	uint32_t version = info->value[VALUE(TMD_TLV_MODEL_VERSION)];
 
-	return version < contract_of(store)->lowest_version ||
-			       version < tmd_get_u32(&store->record[TMD_RECORD_FLOOR])
-		       ? TMD_ERR_VERSION
-		       : TMD_OK;
+	if (version < contract_of(store)->lowest_version) {
+		return TMD_ERR_VERSION;
+	}
+#if TMD_VERIFY
+	/* The exception that its signer made: up to this floor, it counts as if it were as high. */
+	if (tmd_tlv_u32(info, TMD_TLV_DOWNGRADE) > version) {
+		version = tmd_tlv_u32(info, TMD_TLV_DOWNGRADE);
+	}
+#endif
+	return version < tmd_get_u32(&store->record[TMD_RECORD_FLOOR]) ? TMD_ERR_VERSION : TMD_OK;
 }
 
-void tmd_store_raise_floor(uint8_t *record)
+#if TMD_DECODER != TMD_DECODER_NONE
+static bool has_anti_rollback(const struct tmd_store *store)
 {
-	const uint8_t *entry = tmd_entry(record, record[TMD_RECORD_ACTIVE]);
-	const uint32_t floor = tmd_get_u32(&entry[TMD_ENTRY_FLOOR]);
+	return (store->config->contract->accept & TMD_ANTI_ROLLBACK) != 0u;
+}
+#endif
 
+static void raise_to(uint8_t *record, uint32_t floor)
+{
 	if (floor > tmd_get_u32(&record[TMD_RECORD_FLOOR])) {
 		tmd_put_u32(&record[TMD_RECORD_FLOOR], floor);
 	}
+}
+
+void tmd_store_raise_floor(const struct tmd_store *store, uint8_t *record)
+{
+	const uint8_t *entry = tmd_entry(record, record[TMD_RECORD_ACTIVE]);
+
+	raise_to(record, tmd_get_u32(&entry[TMD_ENTRY_FLOOR]));
+#if TMD_DECODER != TMD_DECODER_NONE
+	if (has_anti_rollback(store)) {
+		raise_to(record, tmd_get_u32(&entry[TMD_ENTRY_VERSION]));
+	}
+#else
+	(void)store;
+#endif
 }
 
 /*
@@ -287,6 +311,12 @@ int tmd_store_pick(struct tmd_store *store)
 	slot = *active & TMD_ACTIVE_SLOT;
 	if (slot < TMD_ACTIVE_COMPILED_IN) {
 		if (activate_slot(store, slot)) {
+#if TMD_TRIAL && TMD_DECODER != TMD_DECODER_NONE
+			if (!tmd_store_on_trial(store)) {
+				/* Its trial may have ended only by a firmware that has none. */
+				tmd_store_raise_floor(store, store->record);
+			}
+#endif
 			return TMD_OK; /* as the record says, on trial or not */
 		}
 #if TMD_TRIAL
@@ -307,6 +337,11 @@ int tmd_store_pick(struct tmd_store *store)
 		if (store->active.slot == 0u) {
 			*active = 0;
 		}
+#if TMD_DECODER != TMD_DECODER_NONE
+		if (has_anti_rollback(store)) {
+			raise_to(store->record, contract_of(store)->version);
+		}
+#endif
 		return TMD_OK;
 	}
 	/* The firmware has lost its own: any model is better than none. */
@@ -320,6 +355,16 @@ int tmd_store_pick(struct tmd_store *store)
 	return TMD_ERR_NO_MODEL;
 }
 
+/* Keys that this build of the core does not look at would keep nobody out. */
+static bool is_understood(const struct tmd_contract *contract)
+{
+#if TMD_VERIFY
+	return contract->wire_version == TMD_WIRE_VERSION;
+#else
+	return contract->wire_version == TMD_WIRE_VERSION && contract->keys_n == 0u;
+#endif
+}
+
 int tmd_store_mount(struct tmd_store *store, const struct tmd_store_config *config)
 {
 	const struct tmd_contract *contract = config->contract;
@@ -327,8 +372,7 @@ int tmd_store_mount(struct tmd_store *store, const struct tmd_store_config *conf
 	memset(store, 0, sizeof(*store));
 	store->config = config;
 	store->active.slot = TMD_SLOT_NONE;
-	if (contract == NULL || contract->wire_version != TMD_WIRE_VERSION ||
-	    config->model >= contract->models_n) {
+	if (contract == NULL || !is_understood(contract) || config->model >= contract->models_n) {
 		return TMD_ERR_ARGUMENT;
 	}
 	if (!geometry_fits(config)) {

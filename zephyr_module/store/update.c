@@ -95,7 +95,14 @@ static int check_head(struct tmd_update *u)
 	const struct tmd_store *store = u->store;
 	const struct tmd_patch_info *info = &u->patch.info;
 	uint8_t sha256[32];
-	int err = check_rules(store, info);
+	int err = TMD_OK;
+
+#if TMD_VERIFY
+	err = tmd_patch_verify(&u->patch, store->config->contract, store->config->crypto);
+#endif
+	if (err == TMD_OK) {
+		err = check_rules(store, info);
+	}
 
 	if (err != TMD_OK) {
 		return err;
@@ -124,6 +131,9 @@ static int check_head(struct tmd_update *u)
 static TMD_NOINLINE void start_pass(struct tmd_update *u, enum tmd_pass pass)
 {
 	tmd_patch_init(&u->patch);
+#if TMD_DECRYPT
+	memset(&u->sealed, 0, sizeof(u->sealed));
+#endif
 	tmd_writer_begin(u, pass);
 	u->step = STEP_RUNNING;
 	u->turn = tmd_store_take_turn(u->store);
@@ -135,6 +145,9 @@ static int end_update(struct tmd_update *u, int status)
 	u->step = STEP_DONE;
 	u->status = status;
 	tmd_store_end_turn(u->store, u->turn);
+#if TMD_DECRYPT
+	tmd_wipe(&u->sealed, sizeof(u->sealed));
+#endif
 #if TMD_RESUME
 	/* A patch that was refused after all may have brought anything into the slot. */
 	if (status <= TMD_ERR_TRUNCATED) {
@@ -192,6 +205,29 @@ static int take(struct tmd_update *u, const uint8_t *data, size_t bytes)
 			     : tmd_patch_body(&u->patch, &io, data + used, bytes - used);
 }
 
+/* The same, of a patch as it comes: it may be encrypted. */
+static int take_any(struct tmd_update *u, const uint8_t *data, size_t bytes)
+{
+#if TMD_DECRYPT
+	const struct tmd_store_config *config = u->store->config;
+
+	while (bytes > 0u && !tmd_sealed_is_plain(&u->sealed, config->contract, *data)) {
+		const uint8_t *plain;
+		size_t n;
+		int err = tmd_sealed_open(&u->sealed, config->contract, config->crypto, &data,
+					  &bytes, &plain, &n);
+
+		if (err == TMD_OK) {
+			err = take(u, plain, n);
+		}
+		if (err != TMD_OK) {
+			return err;
+		}
+	}
+#endif
+	return take(u, data, bytes);
+}
+
 /* Is it running, and has no other update begun since? */
 static int may_go_on(const struct tmd_update *u)
 {
@@ -208,7 +244,7 @@ int tmd_update_write(struct tmd_update *u, const void *data, size_t bytes)
 	if (err == TMD_OK) {
 		err = may_go_on(u);
 		if (err == TMD_OK) {
-			err = take(u, data, bytes);
+			err = take_any(u, data, bytes);
 		}
 		if (err != TMD_OK && u->step == STEP_RUNNING) {
 			(void)end_update(u, err);
@@ -240,6 +276,11 @@ static int end_pass(struct tmd_update *u, struct tmd_active *target)
 	const struct tmd_patch_info *info = &u->patch.info;
 	int err = tmd_patch_end(&u->patch, &io);
 
+#if TMD_DECRYPT
+	if (err == TMD_OK && tmd_sealed_is_open(&u->sealed)) {
+		err = TMD_ERR_TRUNCATED;
+	}
+#endif
 #if TMD_DECODER != TMD_DECODER_NONE
 	if (err == TMD_OK) {
 		err = tmd_writer_metadata(u);
@@ -280,10 +321,10 @@ static int switch_model(struct tmd_update *u, const struct tmd_active *target)
 	if (store->config->trial_starts != 0u) {
 		draft[TMD_RECORD_ACTIVE] |= TMD_ACTIVE_TRIAL;
 	} else {
-		tmd_store_raise_floor(draft);
+		tmd_store_raise_floor(store, draft);
 	}
 #else
-	tmd_store_raise_floor(draft);
+	tmd_store_raise_floor(store, draft);
 #endif
 	tmd_put_u32(&draft[TMD_RECORD_UPDATES], tmd_get_u32(&draft[TMD_RECORD_UPDATES]) + 1u);
 	err = tmd_records_append(store);
@@ -318,6 +359,9 @@ void tmd_update_abort(struct tmd_update *u)
 	if (u->step == STEP_RUNNING) {
 		tmd_store_end_turn(u->store, u->turn);
 	}
+#if TMD_DECRYPT
+	tmd_wipe(&u->sealed, sizeof(u->sealed));
+#endif
 	u->step = STEP_DONE;
 }
 
@@ -330,7 +374,7 @@ static int feed(struct tmd_update *u, const struct tmd_source *source)
 		const uint32_t n = tmd_min_u32(source->bytes - at, SOURCE_PIECE);
 
 		err = source->read(source->ctx, at, piece, n) != 0 ? TMD_ERR_FLASH_READ
-								   : take(u, piece, n);
+								   : take_any(u, piece, n);
 		at += n;
 	}
 	return err;

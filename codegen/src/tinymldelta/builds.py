@@ -107,7 +107,8 @@ def _check_runs_on(contract: Contract, index: int, base: bytes, path: Path) -> N
         found = f"it is {len(base)} bytes, and a slot holds {model.slot_bytes}"
         raise Refusal(str(path), f"{where}: {found}", fix)
     facts = read_facts(base, str(path), model.arena_bytes)
-    metadata = fact_metadata(facts, Said(model.name), contract.kernels, FORMAT_2, names=True)
+    said = Said(model.name, device_class=contract.device_class)
+    metadata = fact_metadata(facts, said, contract.kernels, FORMAT_2, names=True)
     refused = first_refusal(evaluate(metadata, head_of(base), contract.accepts(index)))
     if refused is not None and refused.rule is not Rule.SLOT:
         words = explain(refused, FORMAT_2, metadata, contract.accepts(index))

@@ -27,17 +27,21 @@ from tinymldelta.facts import (
     tensor_names_hash,
     tensors_hash,
 )
+from tinymldelta.keys import AgreementPrivate, MacKey, Opener, PublicKey, Verifier, key_text
 from tinymldelta.model import operator_code
 from tinymldelta.tflm import DEFAULT_KERNELS, KernelBuild, supported, type_names
 from tinymldelta.wire import constants as wire
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}\Z")
+_CLASS = re.compile(r"[A-Za-z0-9_.-]{1,31}\Z")
 _U32_MAX = 0xFFFFFFFF
 _ALL_TYPES = 0xFF
 
 # Bytes of metadata that stay with a model: config.h's default, and its limits.
 META_KEPT = 192
 META_KEPT_MIN, META_KEPT_MAX = 64, 255
+
+_KEYS_MAX = 255  # of a contract: a device remembers in a byte which one signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +103,66 @@ class LinkedOperator:
 
 
 @dataclass(frozen=True, slots=True)
+class ContractKey:
+    """A key that may sign patches. id: 4 bytes.
+
+    public: as long as its kind has it; empty for a secret that each device has under a number.
+    """
+
+    kind: wire.SignatureKind
+    id: bytes
+    public: bytes = b""
+
+    @property
+    def text(self) -> str:
+        return key_text(self.kind, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class SealedKey:
+    """A key that patches may be encrypted to: its public part. id: 4 bytes."""
+
+    kind: wire.AgreementKind
+    id: bytes
+    public: bytes
+
+    @property
+    def text(self) -> str:
+        return key_text(self.kind, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class _AbsentSecret:
+    """In the place of a secret that nobody gave."""
+
+    kind: wire.SignatureKind
+    id: bytes
+
+    def verify(self, digest: bytes, signature: bytes) -> bool:
+        raise LookupError
+
+
+@dataclass(frozen=True, slots=True)
+class _AbsentOpener:
+    """In the place of a private key that nobody gave."""
+
+    kind: wire.AgreementKind
+    id: bytes
+
+    def agree(self, peer: bytes) -> bytes | None:
+        raise LookupError
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
     """What one firmware accepts.
 
     accept: ACCEPT_* and COMPARE_* bits; formats: patch formats that are taken; decoder: how much of
     format 2; kernels: the build of TFLM's kernels; tflm_abi: the same for format 1; operators: what
     is linked, by id; meta_kept: bytes of metadata that stay with a model; erase_bytes: largest
-    erase unit of the slots; write_bytes: write unit.
+    erase unit of the slots; write_bytes: write unit. keys: who may sign; with some, patches that
+    are not signed are refused; sealed_keys: to whom they may be encrypted; device_class: name,
+    empty if the firmware is of no class; class_id: DEVICE_CLASS of that name, 0 if it is empty.
     """
 
     accept: int
@@ -118,6 +175,10 @@ class Contract:
     erase_bytes: int
     write_bytes: int
     models: tuple[ModelContract, ...]
+    keys: tuple[ContractKey, ...] = ()
+    sealed_keys: tuple[SealedKey, ...] = ()
+    device_class: str = ""
+    class_id: int = 0
 
     def model_index(self, name: str | None) -> int:
         """Index of the model of that name; with None, of the only one. Refuses otherwise."""
@@ -134,12 +195,37 @@ class Contract:
             raise Refusal("contract", f"no model is named {name!r}", f"it has {', '.join(names)}")
         return names.index(name)
 
-    def accepts(self, index: int) -> Accepts:
-        """The numbers that a patch for model `index` is judged by.
+    def verifiers(
+        self, secrets: Sequence[MacKey] = ()
+    ) -> dict[tuple[wire.SignatureKind, bytes], Verifier]:
+        """The keys that may sign, by kind and id. secrets: those for the MAC keys, where known."""
+        known: dict[tuple[wire.SignatureKind, bytes], Verifier] = {
+            (s.kind, s.id): s for s in secrets
+        }
+        result: dict[tuple[wire.SignatureKind, bytes], Verifier] = {}
+        for key in self.keys:
+            if key.public:
+                result[key.kind, key.id] = PublicKey(key.kind, key.public)
+            else:
+                result[key.kind, key.id] = known.get(
+                    (key.kind, key.id), _AbsentSecret(key.kind, key.id)
+                )
+        return result
 
-        A contract does not say whether its firmware runs test vectors; taken that it does.
+    def accepts(
+        self,
+        index: int,
+        *,
+        secrets: Sequence[MacKey] = (),
+        openers: Sequence[AgreementPrivate] = (),
+    ) -> Accepts:
+        """What a patch for model `index` is judged by.
+
+        secrets, openers: the private halves that a device has of its keys. A contract does not say
+        whether its firmware runs test vectors; taken that it does.
         """
         model = self.models[index]
+        given: dict[tuple[wire.AgreementKind, bytes], Opener] = {(o.kind, o.id): o for o in openers}
         return Accepts(
             formats=frozenset(self.formats),
             decoder=self.decoder,
@@ -161,6 +247,12 @@ class Contract:
             tensor_names=model.tensor_names,
             write_bytes=self.write_bytes,
             meta_kept=self.meta_kept,
+            keys=self.verifiers(secrets),
+            sealed_keys=tuple(
+                given.get((key.kind, key.id), _AbsentOpener(key.kind, key.id))
+                for key in self.sealed_keys
+            ),
+            device_class=self.class_id,
         )
 
 
@@ -178,6 +270,11 @@ class OptionNames:
     extra_operators: str = "--extra-op"
     labels: str = "--labels"
     meta_kept: str = "--meta-kept"
+    keys: str = "--public-key or --mac-key"
+    sealed_keys: str = "--decryption-key"
+    device_class: str = "--device-class"
+    format_1: str = "--format-1"
+    decoder: str = "--decoder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +300,9 @@ class Limits:
     slots: Mapping[str, int] = field(default_factory=dict)
     note: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    keys: tuple[ContractKey, ...] = ()
+    sealed_keys: tuple[SealedKey, ...] = ()
+    device_class: str = ""
     names: OptionNames = OptionNames()
 
     def slot_of(self, name: str) -> int:
@@ -213,6 +313,26 @@ class Limits:
 def tflm_abi(kernels: KernelBuild, schema_version: int) -> int:
     """TFLM_ABI of SPEC.md: the low byte of the kernels' identity, and the schema version."""
     return (kernels.identity & 0xFF) << 8 | schema_version
+
+
+def class_id(name: str) -> int:
+    """DEVICE_CLASS of SPEC.md for a class of that name; 0 for none."""
+    return zlib.crc32(name.encode()) if name else 0
+
+
+def check_class(name: str, where: str) -> str:
+    """The name of a class of devices, empty for none. Refuses what is none."""
+    if name and not _CLASS.match(name):
+        raise Refusal(
+            where,
+            f"{name!r} is no name for a class of devices",
+            "use letters, digits, _, - and ., at most 31 characters",
+        )
+    if name and not class_id(name):
+        raise Refusal(
+            where, f"the CRC-32 of {name!r} is 0, which stands for no class", "use another name"
+        )
+    return name
 
 
 def parse_labels(text: bytes, where: str) -> tuple[str, ...]:
@@ -381,6 +501,7 @@ def build_contract(models: Sequence[tuple[str, Facts]], limits: Limits) -> Contr
             if name not in names:
                 raise Refusal(option, f"no model is named {name!r}", f"there is {', '.join(names)}")
     _check_geometry(limits)
+    _check_trust(limits)
     contracts = tuple(_model_contract(name, facts, limits) for name, facts in models)
     for model in contracts:
         _check_said(model, limits)
@@ -395,7 +516,62 @@ def build_contract(models: Sequence[tuple[str, Facts]], limits: Limits) -> Contr
         erase_bytes=limits.erase_bytes,
         write_bytes=limits.write_bytes,
         models=contracts,
+        keys=limits.keys,
+        sealed_keys=limits.sealed_keys,
+        device_class=limits.device_class,
+        class_id=class_id(limits.device_class),
     )
+
+
+def key_faults(
+    keys: Sequence[ContractKey],
+    sealed_keys: Sequence[SealedKey],
+    formats: Sequence[int],
+    decoder: wire.Decoder,
+    names: OptionNames,
+) -> tuple[str, str, str] | None:
+    """What cannot be with these keys, as where, what and fix of a Refusal; None: all of it can."""
+    for what, group in ((names.keys, keys), (names.sealed_keys, sealed_keys)):
+        # The device looks keys up by kind and id.
+        seen: set[tuple[int, bytes]] = set()
+        for key in group:
+            if (key.kind, key.id) in seen:
+                return what, f"{key.text} is there twice", "give each key once"
+            seen.add((key.kind, key.id))
+    both = {key.public for key in keys if key.public} & {key.public for key in sealed_keys}
+    if both:
+        return (
+            names.sealed_keys,
+            "the key that signs for all devices would lie on each of them, to decrypt with",
+            "make one for each: `tmd keygen`",
+        )
+    if len(keys) > _KEYS_MAX or len(sealed_keys) > _KEYS_MAX:
+        return names.keys, f"{len(keys)} keys", f"give at most {_KEYS_MAX}"
+    if sealed_keys and not keys:
+        return (
+            names.sealed_keys,
+            "an encrypted patch is taken only if it is signed, and there is no key to verify with",
+            f"give {names.keys} too",
+        )
+    if keys and decoder is wire.Decoder.NONE:
+        return names.decoder, "without format 2 nothing can be signed", "choose another decoder"
+    if keys and (wire.FORMAT_1 in formats or wire.FORMAT_2 not in formats):
+        return (
+            names.format_1,
+            "patches of format 1 are not signed, and the firmware takes signed ones only",
+            "leave it out, or leave out the keys",
+        )
+    return None
+
+
+def _check_trust(limits: Limits) -> None:
+    """What signed patches need, and what would let others in."""
+    check_class(limits.device_class, limits.names.device_class)
+    fault = key_faults(
+        limits.keys, limits.sealed_keys, limits.formats, limits.decoder, limits.names
+    )
+    if fault is not None:
+        raise Refusal(*fault)
 
 
 def _check_geometry(limits: Limits) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,19 @@ from tinymldelta.contract import (
     META_KEPT_MAX,
     META_KEPT_MIN,
     Contract,
+    ContractKey,
     LinkedOperator,
     ModelContract,
+    OptionNames,
+    SealedKey,
+    check_class,
+    class_id,
+    key_faults,
 )
 from tinymldelta.errors import Refusal
 from tinymldelta.facts import OperatorFact, TensorFact
 from tinymldelta.jsonread import Reader, parse_json
+from tinymldelta.keys import KEY_ID_BYTES, AgreementPublic, PublicKey, is_mac
 from tinymldelta.tflm import KernelBuild
 from tinymldelta.wire import constants as wire
 
@@ -60,6 +68,10 @@ def _linked_json(op: LinkedOperator) -> dict[str, Any]:
     }
 
 
+def _key_json(key: ContractKey | SealedKey) -> dict[str, Any]:
+    return {"kind": key.kind.name.lower(), "id": key.id.hex(), "public": key.public.hex()}
+
+
 def contract_json(contract: Contract) -> str:
     """The contract as `contract.json`. The same contract always gives the same bytes."""
     document = {
@@ -77,6 +89,9 @@ def contract_json(contract: Contract) -> str:
         "meta_kept": contract.meta_kept,
         "erase_bytes": contract.erase_bytes,
         "write_bytes": contract.write_bytes,
+        "device_class": contract.device_class,
+        "keys": [_key_json(key) for key in contract.keys],
+        "sealed_keys": [_key_json(key) for key in contract.sealed_keys],
         "models": [
             {
                 "name": m.name,
@@ -179,11 +194,47 @@ def _read_model(r: Reader) -> ModelContract:
     )
 
 
-def _read_decoder(r: Reader) -> wire.Decoder:
-    names = [d.name.lower() for d in wire.Decoder]
+def _one_of(r: Reader, names: Sequence[str]) -> str:
     if r.text() not in names:
         raise r.fault(f"is none of {', '.join(names)}")
-    return wire.Decoder[r.text().upper()]
+    return r.text().upper()
+
+
+def _check_id(r: Reader, key_id: bytes, make: Callable[[], PublicKey | AgreementPublic]) -> None:
+    try:
+        key = make()
+    except ValueError as error:
+        raise r.fault(f"is no key: {error}") from error
+    if key.id != key_id:
+        raise r.fault("has another id than its key")
+
+
+def _read_key(r: Reader) -> ContractKey:
+    kind = wire.SignatureKind[_one_of(r.get("kind"), [k.name.lower() for k in wire.SignatureKind])]
+    key_id = r.get("id").hexadecimal(KEY_ID_BYTES)
+    public = r.get("public").hexadecimal(wire.SIGNATURE_KEY_SIZE[kind])
+    if not is_mac(kind):
+        _check_id(r, key_id, lambda: PublicKey(kind, public))
+    return ContractKey(kind, key_id, public)
+
+
+def _read_sealed_key(r: Reader) -> SealedKey:
+    kind = wire.AgreementKind[_one_of(r.get("kind"), [k.name.lower() for k in wire.AgreementKind])]
+    key_id = r.get("id").hexadecimal(KEY_ID_BYTES)
+    public = r.get("public").hexadecimal(wire.AGREEMENT_KEY_SIZE[kind])
+    _check_id(r, key_id, lambda: AgreementPublic(kind, public))
+    return SealedKey(kind, key_id, public)
+
+
+def _check_keys(contract: Contract, where: str) -> Contract:
+    """The same as codegen refuses: a contract that was edited by hand is to fail here."""
+    fault = key_faults(
+        contract.keys, contract.sealed_keys, contract.formats, contract.decoder, OptionNames()
+    )
+    if fault is not None:
+        _, what, _ = fault
+        raise Refusal(where, what, "make it again with `tmd codegen`")
+    return contract
 
 
 def parse_contract(text: str, where: str) -> Contract:
@@ -197,14 +248,15 @@ def parse_contract(text: str, where: str) -> Contract:
             f"it is of wire version {version}, this tool knows {wire.WIRE_VERSION}",
             "use the tool of the same release as the firmware",
         )
+    device_class = check_class(r.get("device_class").text(), where)
     models = tuple(_read_model(m) for m in r.get("models").items())
     if not models:
         raise r.fault("has no models")
     write_bytes = r.get("write_bytes").integer(1, wire.WRITE_UNIT_MAX)
-    return Contract(
+    contract = Contract(
         accept=r.get("accept").integer(0, 0xFFFF),
         formats=tuple(f.integer(1, 15) for f in r.get("formats").items()),
-        decoder=_read_decoder(r.get("decoder")),
+        decoder=wire.Decoder[_one_of(r.get("decoder"), [d.name.lower() for d in wire.Decoder])],
         kernels=_read_kernels(r.get("kernels")),
         tflm_abi=r.get("tflm_abi").integer(0, 0xFFFF),
         operators=_read_operators(r.get("operators")),
@@ -212,7 +264,12 @@ def parse_contract(text: str, where: str) -> Contract:
         erase_bytes=r.get("erase_bytes").integer(write_bytes, wire.MODEL_MAX),
         write_bytes=write_bytes,
         models=models,
+        keys=tuple(map(_read_key, r.get("keys").items())),
+        sealed_keys=tuple(map(_read_sealed_key, r.get("sealed_keys").items())),
+        device_class=device_class,
+        class_id=class_id(device_class),
     )
+    return _check_keys(contract, where)
 
 
 def read_contract(path: Path) -> Contract:

@@ -16,7 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from tinymldelta.budget import Budget, budget_warnings, budgets
-from tinymldelta.contract import Contract, Limits, OptionNames, build_contract, parse_labels
+from tinymldelta.contract import (
+    Contract,
+    ContractKey,
+    Limits,
+    OptionNames,
+    SealedKey,
+    build_contract,
+    parse_labels,
+)
+from tinymldelta.contractkeys import parse_mac_key, read_contract_key, read_sealed_key
 from tinymldelta.devicetree import ModelNode, Region, read_model_node
 from tinymldelta.errors import Refusal
 from tinymldelta.facts import Facts, facts_of
@@ -41,6 +50,11 @@ _NAMES = OptionNames(
     extra_operators="EXTRA_OPS",
     labels="LABELS",
     meta_kept="CONFIG_TMD_META_KEPT",
+    keys="CONFIG_TMD_PUBLIC_KEYS or CONFIG_TMD_MAC_KEYS",
+    sealed_keys="CONFIG_TMD_DECRYPTION_KEYS",
+    device_class="CONFIG_TMD_DEVICE_CLASS",
+    format_1="CONFIG_TMD_FORMAT_1",
+    decoder="the choice TMD_DECODER",
 )
 
 
@@ -112,6 +126,43 @@ def _kernels_origin(request: Request) -> str:
     return "found" if request.tflm_folder else "assumed: Zephyr links none"
 
 
+def keys_of(request: Request) -> tuple[ContractKey, ...]:
+    """Who may sign patches. Refuses a firmware that would take none, or keys that nobody asks."""
+    if not request.verify:
+        return ()
+    keys = (
+        *(
+            read_contract_key(_read(path, "CONFIG_TMD_PUBLIC_KEYS"), str(path))
+            for path in request.public_keys
+        ),
+        *(parse_mac_key(text, "CONFIG_TMD_MAC_KEYS") for text in request.mac_keys),
+    )
+    if not keys:
+        raise Refusal(
+            "CONFIG_TMD_VERIFY",
+            "the firmware checks signatures, and there is no key to check them with",
+            "make a key with `tmd keygen`, and name its public part in CONFIG_TMD_PUBLIC_KEYS, "
+            "or a secret of the devices in CONFIG_TMD_MAC_KEYS",
+        )
+    return keys
+
+
+def sealed_keys_of(request: Request) -> tuple[SealedKey, ...]:
+    """To whom patches may be encrypted. Refuses a firmware that decrypts with no key."""
+    if not request.decrypt:
+        return ()
+    if not request.decryption_keys:
+        raise Refusal(
+            "CONFIG_TMD_DECRYPT",
+            "the firmware decrypts patches, and there is no key that they are encrypted to",
+            "make a key with `tmd keygen`, and name its public part in CONFIG_TMD_DECRYPTION_KEYS",
+        )
+    return tuple(
+        read_sealed_key(_read(path, "CONFIG_TMD_DECRYPTION_KEYS"), str(path))
+        for path in request.decryption_keys
+    )
+
+
 def limits_of(request: Request, nodes: Sequence[ModelNode]) -> Limits:
     """What CMake, Kconfig and the devicetree allow. Refuses what no device would mount."""
     slots = [region for node in nodes for region in node.slots]
@@ -169,6 +220,9 @@ def limits_of(request: Request, nodes: Sequence[ModelNode]) -> Limits:
             for m in models
             if m.labels is not None
         },
+        keys=keys_of(request),
+        sealed_keys=sealed_keys_of(request),
+        device_class=request.device_class,
         names=_NAMES,
     )
 
@@ -366,7 +420,7 @@ def main(arguments: Sequence[str]) -> int:
     except Refusal as refusal:
         print(f"error: {refusal}", file=sys.stderr)
         return 1
-    sources = [path, request.edt]
+    sources = [path, request.edt, *request.public_keys, *request.decryption_keys]
     for m in request.models:
         sources += [file for file in (m.file, m.resolver, m.labels) if file is not None]
     if request.tflm_folder is not None and not request.tflm:

@@ -74,3 +74,9 @@ class Reader:
         if not re.fullmatch(r"[0-9a-f]{64}", self.text()):
             raise self.fault("is not a SHA-256 in hexadecimal")
         return bytes.fromhex(self.text())
+
+    def hexadecimal(self, count: int) -> bytes:
+        """So many bytes; 0: an empty text."""
+        if not re.fullmatch(f"(?:[0-9a-f]{{2}}){{{count}}}", self.text()):
+            raise self.fault(f"is not {count} bytes in hexadecimal")
+        return bytes.fromhex(self.text())

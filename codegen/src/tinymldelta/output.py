@@ -22,21 +22,37 @@ def environment() -> jinja2.Environment:
     )
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` whole or not at all: a reader, or a cut, never sees half a file."""
+def write_atomically(path: Path, content: bytes, *, secret: bool = False) -> None:
+    """Write `content` whole or not at all: a reader, or a cut, never sees half a file.
+
+    secret: for nobody but the owner (0600).
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 would keep a build server's users out
+        if not secret:
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 would keep a build server's users out
         temporary.replace(path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
+        raise
+
+
+def write_new(path: Path, content: bytes, *, secret: bool) -> None:
+    """The same for a file that must not be there; FileExistsError if it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Whoever makes the name first has it; the content then comes in one step.
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        write_atomically(path, content, secret=secret)
+    except BaseException:
+        path.unlink()
         raise
 
 

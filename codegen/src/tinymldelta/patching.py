@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,14 +14,32 @@ from tinymldelta.container.metadata import kept_bytes
 from tinymldelta.container.operators import decode_operators
 from tinymldelta.container.patch import Metadata, Patch, PatchFault
 from tinymldelta.container.reader import read_patch
+from tinymldelta.container.signed import sign_patch
 from tinymldelta.contract import META_KEPT_MAX, Contract, LinkedOperator, ModelContract
 from tinymldelta.delta.encode import Progress, encode
 from tinymldelta.errors import Refusal
 from tinymldelta.explain import explain, name_of
 from tinymldelta.generate import read_facts
 from tinymldelta.interpreter import Interpreter, ModelInference
+from tinymldelta.keys import (
+    AgreementPublic,
+    MacKey,
+    PrivateKey,
+    PublicKey,
+    generate_agreement_private,
+    seal,
+)
 from tinymldelta.said import Said, fact_metadata, said_metadata
 from tinymldelta.tflm import DEFAULT_KERNELS, KernelBuild
+from tinymldelta.trust import (
+    NO_KEYS,
+    KeyRing,
+    check_recipient,
+    check_signer,
+    in_clear,
+    missing_key,
+    read_head,
+)
 from tinymldelta.vectors import Vectors, build_image, run_vectors
 from tinymldelta.versions import version_text
 from tinymldelta.wire import constants as wire
@@ -42,10 +61,10 @@ GIVEN_FIELDS = {
 class PatchRefused(Refusal):
     """A device refuses the patch: `status` is its reason."""
 
-    def __init__(self, where: str, status: Status, detail: str = "") -> None:
+    def __init__(self, where: str, status: Status, detail: str = "", fix: str = "") -> None:
         text = STATUSES[status]
         what = f"refused with {status.name}: {detail or text.text}"
-        super().__init__(where, what, text.fix)
+        super().__init__(where, what, fix or text.fix)
         self.status = status
 
 
@@ -57,8 +76,9 @@ class PatchOptions:
     target; its name counts where there is no contract. kernels: on which its accuracy was proven;
     None: on those of the contract. accuracy: value of the TLV ACCURACY. given: metadata values
     typed by hand, which win over the facts; unguarded: leave the guardrails' values out. lean: for
-    a lean decoder; None for what the device has. Of format 1 only: digest, and merge_gap, where
-    ranges closer than so many bytes become one chunk.
+    a lean decoder; None for what the device has. signer: who signs it; a public key if the
+    signature is made elsewhere, and its bytes are 0 until then. encrypt_to: None for nobody. Of
+    format 1 only: digest, and merge_gap, where ranges closer than so many bytes become one chunk.
     """
 
     format: int | None = None
@@ -70,6 +90,8 @@ class PatchOptions:
     accuracy: bytes | None = None
     given: Metadata = Metadata()
     unguarded: bool = False
+    signer: PrivateKey | MacKey | PublicKey | None = None
+    encrypt_to: AgreementPublic | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +128,14 @@ class CheckResult:
 
 
 def explained(
-    results: Sequence[native.RuleResult], patch: bytes, contract: Contract, index: int
+    results: Sequence[native.RuleResult],
+    patch: bytes,
+    contract: Contract,
+    index: int,
+    keys: KeyRing = NO_KEYS,
 ) -> list[str]:
     """One clause on each guardrail of a patch, with both sides of it."""
-    head = read_head(patch)
+    head = read_head(patch, keys)
     if head is None:  # the C core took its head, and the plain reader does not
         return [f"{r.need:#x}, firmware has {r.have:#x}" for r in results]
     accepts = contract.accepts(index)
@@ -123,9 +149,10 @@ def _refusal(
     patch: bytes,
     contract: Contract,
     index: int,
+    keys: KeyRing,
 ) -> PatchRefused:
     failed = [r for r in rules if r.status is status][:1]
-    return PatchRefused(where, status, *explained(failed, patch, contract, index))
+    return PatchRefused(where, status, *explained(failed, patch, contract, index, keys))
 
 
 def target_metadata(
@@ -179,9 +206,8 @@ def make_patch(
     Refusal (PatchRefused if it is the device that refuses).
     """
     format_, lean = choose_format(options, contract, where)
-    said, arena = options.said, None
-    if contract is not None:
-        said = replace(said, name=contract.models[index].name)
+    _check_trust(options, contract, where)
+    said, arena = _said_to(contract, index, options, format_, where), None
     metadata = said_metadata(said, format_)
     _check_floor(metadata, where)
     if not options.unguarded:
@@ -212,12 +238,94 @@ def make_patch(
             )
         else:
             body = encode(base, target, lean=lean, progress=progress) if base and target else b""
-            data = format2_writer.write_patch(base, target, metadata=metadata, lean=lean, body=body)
+            data = format2_writer.write_patch(
+                base,
+                target,
+                metadata=metadata,
+                lean=lean,
+                body=body,
+                signer=(options.signer.kind, options.signer.id) if options.signer else None,
+            )
     except ValueError as error:
         raise Refusal(where, str(error), "") from error
-    proof = prove(data, base, target, where, contract, index, interpreter)
-    words = explained(proof.rules, data, contract or contract_taking(data, base), index)
+    if isinstance(options.signer, PrivateKey | MacKey):
+        data = sign_patch(data, options.signer)
+    keys = _ring_of(options.signer)
+    judge = contract or contract_taking(data, base, keys)
+    proof = _prove_as_made(data, base, target, where, judge, index, interpreter, options)
+    words = explained(proof.rules, data, judge, index)
+    if options.encrypt_to is not None:
+        data = seal(data, options.encrypt_to)
     return MadePatch(data, target, metadata, arena, proof, words)
+
+
+def _said_to(
+    contract: Contract | None, index: int, options: PatchOptions, format_: int, where: str
+) -> Said:
+    """What people say, and what the contract says for them: of which model and class it is."""
+    said = options.said
+    if contract is None:
+        return said
+    if said.device_class not in ("", contract.device_class):
+        raise Refusal(
+            where,
+            f"the patch is for the class {said.device_class!r}, the firmware "
+            + (f"is of {contract.device_class!r}" if contract.device_class else "has none"),
+            "leave out --device-class: the contract says it",
+        )
+    said = replace(said, name=contract.models[index].name)
+    if format_ != wire.FORMAT_1 and not options.unguarded:
+        said = replace(said, device_class=contract.device_class)
+    return said
+
+
+def _check_trust(options: PatchOptions, contract: Contract | None, where: str) -> None:
+    """Refuses what no device of this contract would take from this signer, or in this envelope."""
+    check_signer(options.signer, contract, where)
+    if options.signer is None and options.said.downgrade is not None:
+        raise Refusal(where, "a downgrade counts only in a signed patch", "give --key, or --signer")
+    if options.encrypt_to is None:
+        return
+    if not isinstance(options.signer, PrivateKey | MacKey):
+        raise Refusal(
+            where,
+            "what is encrypted is a signed patch, and this one is not signed here",
+            "give --key",
+        )
+    check_recipient(options.encrypt_to, contract, where)
+
+
+def _ring_of(signer: PrivateKey | MacKey | PublicKey | None) -> KeyRing:
+    """What verifies the signer's signatures."""
+    if signer is None:
+        return NO_KEYS
+    return KeyRing((signer.public if isinstance(signer, PrivateKey) else signer,))
+
+
+def _prove_as_made(
+    patch: bytes,
+    base: bytes,
+    target: bytes,
+    where: str,
+    contract: Contract,
+    index: int,
+    interpreter: Interpreter | None,
+    options: PatchOptions,
+) -> Proof:
+    """The proof of a patch that may not be signed yet, or is going to be encrypted.
+
+    Who encrypts to a device cannot decrypt for it. So the device of the proof has a key of its own
+    of that kind, and gets the patch encrypted to that one.
+    """
+    keys, crypto = _ring_of(options.signer), None
+    if isinstance(options.signer, PublicKey):
+        crypto = native.AwaitedSignatureCrypto()
+    if options.encrypt_to is not None:
+        stand_in = generate_agreement_private(options.encrypt_to.kind)
+        keys = replace(keys, openers=(stand_in,))
+        contract = replace(contract, sealed_keys=keys.sealed_keys)
+        patch = seal(patch, stand_in.public)
+    return prove(patch, base, target, where, contract, index, interpreter, keys, crypto)
 
 
 def _check_kept(metadata: Metadata, format_: int, contract: Contract | None, where: str) -> None:
@@ -241,6 +349,14 @@ def _check_floor(metadata: Metadata, where: str) -> None:
             f"the version floor {version_text(floor)} is above the model's own version, "
             f"{version_text(version)}",
             "give --model-version, and --version-floor no higher than that",
+        )
+    allowed = metadata.number(wire.Tlv.DOWNGRADE)
+    if allowed is not None and allowed <= version:
+        raise Refusal(
+            where,
+            f"a downgrade that is allowed up to a floor of {version_text(allowed)} allows nothing "
+            f"to a model of version {version_text(version)}",
+            "give --allow-downgrade the floor of the devices, which is above --model-version",
         )
 
 
@@ -266,6 +382,8 @@ def choose_format(options: PatchOptions, contract: Contract | None, where: str) 
             f"the firmware takes no patches of format {format_}",
             f"of the formats it takes {names}: give one with --format, or leave it out",
         )
+    if format_ == wire.FORMAT_1 and (options.signer or options.encrypt_to):
+        raise Refusal(where, "patches of format 1 are not signed", "use format 2")
     has_lean = contract is not None and contract.decoder is wire.Decoder.LEAN
     lean = has_lean if options.lean is None else options.lean
     if contract is not None and format_ == wire.FORMAT_2 and lean != has_lean:
@@ -286,20 +404,23 @@ def prove(
     contract: Contract | None,
     index: int,
     interpreter: Interpreter | None = None,
+    keys: KeyRing = NO_KEYS,
+    crypto: native.Crypto | None = None,
 ) -> Proof:
     """Apply the patch with the device's C code, streamed and staged, and compare the results.
 
-    With an interpreter, the device opens the new model once: that runs its test vectors.
+    With an interpreter, the device opens the new model once: that runs its test vectors. keys: what
+    the device has in secret; crypto: another crypto port than one with these.
     """
-    contract = contract or contract_taking(patch, base)
-    rules = _rules(contract, index, patch)
+    contract = contract or contract_taking(patch, base, keys)
+    rules = _rules(contract, index, patch, keys, crypto)
     counts = []
     for staged in (False, True):
-        with _device_with(contract, index, base, where, interpreter) as device:
+        with _device_with(contract, index, base, where, interpreter, keys, crypto) as device:
             before = device.counts
             status = device.staged(patch) if staged else device.stream(patch, piece=64)
             if status is not Status.OK:
-                raise _refusal(where, status, rules, patch, contract, index)
+                raise _refusal(where, status, rules, patch, contract, index, keys)
             if device.boot() is not Status.OK or device.read_active() != target:
                 raise Refusal(
                     where,
@@ -315,46 +436,80 @@ def prove(
     return Proof(rules, *counts)
 
 
+def _check_body(read: Patch, patch: bytes) -> None:
+    """Of a signed patch, the body is the one that was signed. PatchFault if not."""
+    body_at = len(patch) - read.sizes["body"]
+    signer = read.header.signer
+    if signer is not None and zlib.crc32(patch[body_at:]) != signer.body_crc:
+        raise PatchFault(Status.BODY, body_at, "the body is not the signed one")
+
+
 def check_patch(
-    patch: bytes, where: str, contract: Contract, index: int, base: bytes | None
+    patch: bytes,
+    where: str,
+    contract: Contract,
+    index: int,
+    base: bytes | None,
+    keys: KeyRing = NO_KEYS,
 ) -> CheckResult:
-    """Would a device with this contract, and this base if given, take the patch?"""
-    rules = _rules(contract, index, patch)
+    """Would a device with this contract, and this base if given, take the patch?
+
+    keys: what the device has in secret. Raises PatchRefused with KEY if one that it needs is not
+    given.
+    """
+    _require_keys(patch, where, contract, keys)
+    rules = _rules(contract, index, patch, keys)
     failed = next((r.status for r in rules if r.status is not Status.OK), None)
     if failed is None and rules and base is not None:
-        with _device_with(contract, index, base, where) as device:
+        with _device_with(contract, index, base, where, keys=keys) as device:
             return CheckResult(device.check(patch), rules, applied=True)
     if failed is None and rules:
         # Without a base no byte of the body can be judged; the container still can.
         try:
-            read_patch(patch, contract.accepts(index))
+            accepts = contract.accepts(index, secrets=keys.secrets, openers=keys.openers)
+            _check_body(read_patch(patch, accepts), in_clear(patch, keys))
         except PatchFault as fault:
             return CheckResult(fault.status, rules, applied=False)
-    head, _ = native.check_rules(contract, index, patch)
+    head, _ = native.check_rules(contract, index, patch, _crypto_of(keys))
     return CheckResult(failed or head, rules, applied=False)
 
 
 def apply_patch(
-    patch: bytes, base: bytes, where: str, contract: Contract | None, index: int
+    patch: bytes,
+    base: bytes,
+    where: str,
+    contract: Contract | None,
+    index: int,
+    keys: KeyRing = NO_KEYS,
 ) -> bytes:
-    """The target, as the device's C code makes it on simulated flash. Raises PatchRefused."""
-    contract = contract or contract_taking(patch, base)
-    with _device_with(contract, index, base, where) as device:
+    """The target, as the device's C code makes it on simulated flash. Raises PatchRefused.
+
+    keys: what the device has in secret; without a contract, all keys that it has.
+    """
+    _require_keys(patch, where, contract, keys)
+    contract = contract or contract_taking(patch, base, keys)
+    with _device_with(contract, index, base, where, keys=keys) as device:
         status = device.staged(patch)
         if status is not Status.OK:
-            rules = _rules(contract, index, patch)
-            raise _refusal(where, status, rules, patch, contract, index)
+            rules = _rules(contract, index, patch, keys)
+            raise _refusal(where, status, rules, patch, contract, index, keys)
         return device.read_active()
 
 
-def contract_taking(patch: bytes, base: bytes) -> Contract:
+def _require_keys(patch: bytes, where: str, contract: Contract | None, keys: KeyRing) -> None:
+    if (missing := missing_key(patch, contract, keys)) is not None:
+        raise PatchRefused(where, Status.KEY, *missing)
+
+
+def contract_taking(patch: bytes, base: bytes, keys: KeyRing = NO_KEYS) -> Contract:
     """A contract whose guardrails the patch meets, for use where no firmware is known.
 
-    Its numbers are the patch's own, so the C core checks everything but guardrails.
+    Its numbers are the patch's own, so the C core checks everything but guardrails. With keys,
+    patches that none of them signed are refused.
     """
     target_bytes, metadata, decoder = len(base), Metadata(), wire.Decoder.DEFAULT
     slot_bytes = max(target_bytes, 1)
-    parsed = read_head(patch)
+    parsed = read_head(patch, keys)
     if parsed is not None:
         metadata = parsed.metadata
         slot_bytes = max(slot_need(metadata, parsed.header, _TAKING_WRITE_BYTES), slot_bytes)
@@ -392,19 +547,24 @@ def contract_taking(patch: bytes, base: bytes) -> Contract:
         erase_bytes=4096,
         write_bytes=_TAKING_WRITE_BYTES,
         models=(model,),
+        keys=keys.contract_keys,
+        sealed_keys=keys.sealed_keys if keys.verifiers else (),
+        class_id=metadata.number(wire.Tlv.DEVICE_CLASS) or 0,
     )
 
 
-def read_head(patch: bytes) -> Patch | None:
-    """The patch as the plain reader sees it without a contract, or None if it is faulty."""
-    try:
-        return read_patch(patch, None)
-    except PatchFault:
-        return None
+def _crypto_of(keys: KeyRing) -> native.Crypto:
+    return native.Crypto(keys.secrets, keys.openers)
 
 
-def _rules(contract: Contract, index: int, patch: bytes) -> tuple[native.RuleResult, ...]:
-    return tuple(native.check_rules(contract, index, patch)[1])
+def _rules(
+    contract: Contract,
+    index: int,
+    patch: bytes,
+    keys: KeyRing,
+    crypto: native.Crypto | None = None,
+) -> tuple[native.RuleResult, ...]:
+    return tuple(native.check_rules(contract, index, patch, crypto or _crypto_of(keys))[1])
 
 
 def _since(before: native.Counts, after: native.Counts, where: str) -> native.Counts:
@@ -425,6 +585,8 @@ def _device_with(
     base: bytes,
     where: str,
     interpreter: Interpreter | None = None,
+    keys: KeyRing = NO_KEYS,
+    crypto: native.Crypto | None = None,
 ) -> native.Device:
     """A fresh simulated device of this contract on which `base` is the active model.
 
@@ -447,6 +609,7 @@ def _device_with(
         native.geometry_of(shaped),
         native.Options(trial_starts=1),
         inference=ModelInference(interpreter) if interpreter else None,
+        crypto=crypto or _crypto_of(keys),
     )
     device.factory(base)
     status = device.boot()

@@ -1,6 +1,6 @@
 """What a Zephyr build asks the generator for: `request.json`, written by tmd_add_model.cmake.
 
-Every value in it is a text, as CMake has them; an option that is off is empty.
+Every value in it is a text, as CMake has them, or a list of texts; an option that is off is empty.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _ACCEPT = {
     "other_kernels_take": wire.ACCEPT_KERNELS,
     "free_quantisation": wire.ACCEPT_QUANTISATION,
     "compare_tensor_names": wire.COMPARE_NAMES,
+    "anti_rollback": wire.ANTI_ROLLBACK,
 }
 
 
@@ -49,7 +50,9 @@ class Request:
     """What a firmware build asks for. erase_bytes, write_bytes: 0 takes the devicetree's.
 
     tflm: what CONFIG_TMD_TFLM says, may be empty; tflm_folder: its sources, None if Zephyr links
-    none; ram_bytes: None if Zephyr does not know.
+    none; ram_bytes: None if Zephyr does not know. verify, decrypt: does the firmware check
+    signatures, and open encrypted patches; public_keys, decryption_keys: files of public keys;
+    mac_keys: as CONFIG_TMD_MAC_KEYS has them; device_class: may be empty.
     """
 
     models: tuple[ModelRequest, ...]
@@ -69,6 +72,12 @@ class Request:
     write_bytes: int
     write_buffer: int
     staging: bool
+    verify: bool
+    public_keys: tuple[Path, ...]
+    mac_keys: tuple[str, ...]
+    decrypt: bool
+    decryption_keys: tuple[Path, ...]
+    device_class: str
 
 
 def _whole(name: str, option: str, text: str) -> int:
@@ -141,4 +150,10 @@ def parse_request(document: Mapping[str, Any]) -> Request:
         write_bytes=int(document["write_bytes"]),
         write_buffer=int(document["write_buffer"]),
         staging=document["staging"] == "y",
+        verify=document["verify"] == "y",
+        public_keys=tuple(map(Path, document["public_keys"])),
+        mac_keys=tuple(document["mac_keys"].split()),
+        decrypt=document["decrypt"] == "y",
+        decryption_keys=tuple(map(Path, document["decryption_keys"])),
+        device_class=document["device_class"],
     )

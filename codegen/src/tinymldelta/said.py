@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from tinymldelta.container.operators import encode_operators
 from tinymldelta.container.patch import Header, Metadata
-from tinymldelta.contract import tflm_abi, words_of
+from tinymldelta.contract import check_class, class_id, tflm_abi, words_of
 from tinymldelta.errors import Refusal
 from tinymldelta.facts import (
     Facts,
@@ -23,13 +23,19 @@ from tinymldelta.wire import constants as wire
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What only people know of a target. name: of the firmware's model that it is for."""
+    """What only people know of a target. name: of the firmware's model that it is for.
+
+    device_class: of the devices that it is for, empty for any; downgrade: up to this version floor
+    it may be taken though its own version is lower.
+    """
 
     name: str
     version: int | None = None
     version_floor: int | None = None
     note: str = ""
     labels: tuple[str, ...] = ()
+    device_class: str = ""
+    downgrade: int | None = None
 
 
 def said_metadata(said: Said, format_: int) -> Metadata:
@@ -38,9 +44,23 @@ def said_metadata(said: Said, format_: int) -> Metadata:
     if format_ == wire.FORMAT_1:
         if said.note or said.labels:
             raise Refusal(said.name, "format 1 has no note and no labels", "use format 2")
+        if said.device_class or said.downgrade is not None:
+            raise Refusal(
+                said.name, "format 1 has no device class and no downgrade", "use format 2"
+            )
         return metadata
     words = words_of(said.name, said.note, said.labels)
-    return replace(metadata, note=words.note, labels=words.labels)
+    return replace(
+        metadata,
+        note=words.note,
+        labels=words.labels,
+        device_class=_u32(class_id(check_class(said.device_class, said.name)) or None),
+        downgrade=_u32(said.downgrade),
+    )
+
+
+def _u32(value: int | None) -> bytes | None:
+    return None if value is None else value.to_bytes(4, "little")
 
 
 def fact_metadata(

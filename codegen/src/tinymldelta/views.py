@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from tinymldelta.container.metadata import write_metadata
-from tinymldelta.contract import Contract, LinkedOperator, ModelContract
+from tinymldelta.contract import Contract, ContractKey, LinkedOperator, ModelContract, SealedKey
 from tinymldelta.errors import Refusal
 from tinymldelta.facts import OperatorFact, TensorFact
 from tinymldelta.tflm import resolver_method, type_names
@@ -54,6 +54,17 @@ class LinkedView:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyView:
+    """A key of the guardrail header. lines: of its public part; none for a secret."""
+
+    name: str
+    kind: str
+    id: str
+    text: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ContractView:
     wire_version: int
     accept: str
@@ -70,6 +81,10 @@ class ContractView:
     erase_bytes: int
     write_bytes: int
     models: tuple[ModelView, ...]
+    keys: tuple[KeyView, ...]
+    sealed_keys: tuple[KeyView, ...]
+    device_class: str
+    device_class_text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +179,16 @@ def _linked_view(op: LinkedOperator) -> LinkedView:
     )
 
 
+def _key_view(name: str, group: str, key: ContractKey | SealedKey) -> KeyView:
+    return KeyView(
+        name=name,
+        kind=f"TMD_{group}_{key.kind.name}",
+        id=", ".join(f"0x{b:02x}" for b in key.id),
+        text=key.text,
+        lines=_byte_lines(key.public),
+    )
+
+
 def contract_view(contract: Contract) -> ContractView:
     names = {
         f"TMD_{name}": getattr(wire, name)
@@ -174,6 +199,7 @@ def contract_view(contract: Contract) -> ContractView:
             "ACCEPT_KERNELS",
             "ACCEPT_QUANTISATION",
             "COMPARE_NAMES",
+            "ANTI_ROLLBACK",
         )
     }
     return ContractView(
@@ -192,6 +218,13 @@ def contract_view(contract: Contract) -> ContractView:
         erase_bytes=contract.erase_bytes,
         write_bytes=contract.write_bytes,
         models=tuple(_model_view(m, i) for i, m in enumerate(contract.models)),
+        keys=tuple(_key_view(f"key{i}", "SIGNATURE", key) for i, key in enumerate(contract.keys)),
+        sealed_keys=tuple(
+            _key_view(f"sealed_key{i}", "AGREEMENT", key)
+            for i, key in enumerate(contract.sealed_keys)
+        ),
+        device_class=f"0x{contract.class_id:08x}u",
+        device_class_text=contract.device_class or "none",
     )
 
 

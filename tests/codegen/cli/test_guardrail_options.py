@@ -288,6 +288,9 @@ def test_every_policy_stands_in_the_contract(bench: Bench) -> None:
         (("--other-kernels", "take"), wire.ACCEPT_KERNELS),
         (("--free-quantisation",), wire.ACCEPT_QUANTISATION),
         (("--compare-names",), wire.COMPARE_NAMES),
+        (("--anti-rollback",), wire.ANTI_ROLLBACK),
+        (("--mac-key", "aes-cmac"), wire.ANTI_ROLLBACK),
+        (("--mac-key", "aes-cmac", "--no-anti-rollback"), 0),
     ):
         bench.firmware(*options)
         assert read_contract(bench.contract).accept == flags

@@ -40,7 +40,7 @@ def test_names_are_unique_and_every_refusal_of_a_patch_has_one() -> None:
     assert {fault.expected for fault in kit.NAMED_FAULTS} == of_a_patch
 
 
-# Nor is what only a device's records know.
+# Nor is what only a device's records know, or its crypto port.
 OF_FORMAT_2 = {
     Status.REVERTED,
     Status.DECODER,
@@ -49,6 +49,11 @@ OF_FORMAT_2 = {
     Status.NAME,
     Status.QUANTISATION,
     Status.TENSOR_NAMES,
+    Status.CLASS,
+    Status.KEY,
+    Status.UNSIGNED,
+    Status.CRYPTO,
+    Status.SEAL,
 }
 
 

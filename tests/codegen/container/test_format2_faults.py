@@ -34,7 +34,7 @@ def test_names_are_unique_and_all_statuses_are_there() -> None:
         Status.VERSION,
         Status.SELF_TEST,
         Status.DECODER,
-        Status.SIGNATURE,
+        Status.KEY,
         Status.BODY,
         Status.TRUNCATED,
     } <= reached

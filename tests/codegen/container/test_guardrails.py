@@ -130,10 +130,26 @@ def test_policies_of_format_2_do_nothing_in_format_1_but_for_the_kernels() -> No
 
 
 def test_format_2_has_all_rules_in_the_order_of_the_table() -> None:
-    compared = replace(ACCEPTS_2, flags=COMPARE_NAMES)
-    results = evaluate(METADATA, HEADER_2, compared)
+    compared = replace(ACCEPTS_2, flags=COMPARE_NAMES, device_class=5)
+    results = evaluate(replace(METADATA, device_class=b"\5\0\0\0"), HEADER_2, compared)
     assert [result.rule for result in results] == list(Rule)
     assert set(_verdicts(results)) == {Verdict.PASS}
+
+
+def test_a_class_is_for_firmware_that_has_one() -> None:
+    ours, other = replace(METADATA, device_class=b"\5\0\0\0"), b"\6\0\0\0"
+    classed = replace(ACCEPTS_2, device_class=5)
+    for metadata, accepts, expected in (
+        (METADATA, ACCEPTS_2, (Verdict.FREE, None, 0)),
+        (ours, ACCEPTS_2, (Verdict.FAIL, 5, 0)),
+        (ours, classed, (Verdict.PASS, 5, 5)),
+        (replace(METADATA, device_class=other), classed, (Verdict.FAIL, 6, 5)),
+        (METADATA, classed, (Verdict.MISSING, None, 0)),
+        (METADATA, replace(classed, flags=ACCEPT_UNGUARDED), (Verdict.WAIVED, None, 0)),
+        (ours, replace(ACCEPTS_2, flags=ACCEPT_UNGUARDED), (Verdict.FAIL, 5, 0)),
+    ):
+        result = _by_rule(metadata, accepts)[Rule.CLASS]
+        assert (result.verdict, result.need, result.have) == expected
 
 
 def test_the_slot_holds_the_metadata_too_in_write_units_of_their_own() -> None:
@@ -254,6 +270,7 @@ def test_format_2_explains_itself_with_both_values() -> None:
         Rule.QUANTISATION: "scales and zero points of in and out tensors 0x00000001, "
         "firmware has 0x00000008, which this firmware leaves free",
         Rule.TENSOR_NAMES: "not compared by this firmware",
+        Rule.CLASS: "not compared by this firmware",
         Rule.SLOT: f"needs {target + kept_bytes(metadata)} bytes of a slot of 1",
     }
     unknown = _explained(replace(METADATA, kernels=0xABC), accepts)[Rule.ABI]

@@ -28,8 +28,9 @@ LIST = encode_operators([OperatorNeed(3, 3, 2)])
 
 
 def read(tlvs: bytes, format_: int) -> Metadata:
+    """As of a signed patch, in which any TLV may stand."""
     cursor = Cursor(tlvs)
-    metadata = read_metadata(cursor, len(tlvs), format_, None)
+    metadata = read_metadata(cursor, len(tlvs), format_, None, signed=True)
     assert cursor.position == len(tlvs)
     return metadata
 
@@ -100,6 +101,20 @@ def test_a_tlv_is_taken_in_its_formats_and_lengths_alone(tag: Tlv, format_: int)
     else:
         with pytest.raises(ValueError, match=f"format {format_} has no {tag.name}"):
             write_metadata(metadata, format_)
+
+
+def test_a_downgrade_that_nobody_signed() -> None:
+    tlvs = write_metadata(Metadata(downgrade=bytes(4)), FORMAT_2)
+    with pytest.raises(PatchFault, match="in signed patches only") as caught:
+        read_metadata(Cursor(tlvs), len(tlvs), FORMAT_2, None)
+    assert (caught.value.status, caught.value.at) == (Status.METADATA, 0)
+
+
+def test_some_tlvs_are_no_numbers_and_stand_for_one() -> None:
+    metadata = Metadata(device_class=b"\1\2\0\0", model_version=7)
+    assert metadata.number(Tlv.DEVICE_CLASS) == 0x0201
+    assert metadata.number(Tlv.MODEL_VERSION) == 7
+    assert metadata.number(Tlv.DOWNGRADE) is None
 
 
 def test_every_tlv_is_for_a_format_and_numbers_come_first() -> None:

@@ -6,13 +6,16 @@ import struct
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
+from signkit import played_cipher
 from tinymldelta.container.accepts import Accepts
 from tinymldelta.container.metadata import TLV_HEAD_BYTES
 from tinymldelta.container.reader import apply_patch, read_patch
+from tinymldelta.keys import is_sealed, open_sealed
 from tinymldelta.wire.constants import F2_CRC_BYTES, FORMAT_2, TLV_VENDOR_FIRST, Status
 
-MAGIC = b"TMDCASE2"
+MAGIC = b"TMDCASE3"
 # Write units of replay's geometries, which the cases go through one after the other.
 WRITE_BYTES = (16, 4, 1, 256, 8, 32)
 
@@ -42,13 +45,15 @@ def _encode(base: bytes, patch: bytes, accepts: Accepts) -> tuple[bytes, Status]
     # Replay's devices have no lowest version, and no interpreter.
     assert accepts.lowest_version == 0
     assert not accepts.self_test
-    outcome = apply_patch(base, patch, accepts)
+    assert accepts.floor == 0
+    with played_cipher():
+        outcome = apply_patch(base, patch, accepts)
     ok = outcome.status is Status.OK and outcome.target is not None
     target = outcome.target if ok and outcome.target else b""
-    kept = kept_tlvs(patch) if ok else b""
+    kept = kept_tlvs(in_clear(patch, accepts)) if ok else b""
     name = accepts.name.encode()
     head = struct.pack(
-        "<i20I",
+        "<i23I",
         outcome.status,
         len(base),
         len(patch),
@@ -68,14 +73,30 @@ def _encode(base: bytes, patch: bytes, accepts: Accepts) -> tuple[bytes, Status]
         accepts.tensors,
         accepts.quantisation,
         accepts.tensor_names,
+        accepts.device_class,
+        len(accepts.keys),
+        len(accepts.sealed_keys),
         len(name),
         len(accepts.operators),
+    )
+    # All of them are played keys, whose secrets replay.c can use as well.
+    keys = b"".join(
+        bytes((key.kind,)) + key.id + cast(Any, key).secret
+        for key in (*accepts.keys.values(), *accepts.sealed_keys)
     )
     operators = b"".join(
         struct.pack("<IBBB", id_, op.lowest, op.highest, op.types)
         for id_, op in sorted(accepts.operators.items())
     )
-    return head + name + operators + base + patch + target + kept, outcome.status
+    return head + keys + name + operators + base + patch + target + kept, outcome.status
+
+
+def in_clear(patch: bytes, accepts: Accepts) -> bytes:
+    """What is in an envelope; another patch as it is."""
+    if not is_sealed(patch):
+        return patch
+    with played_cipher():
+        return open_sealed(patch, accepts.sealed_keys)
 
 
 def kept_tlvs(patch: bytes) -> bytes:
@@ -83,7 +104,7 @@ def kept_tlvs(patch: bytes) -> bytes:
     read = read_patch(patch, None)
     if read.header.version != FORMAT_2:
         return b""
-    end = len(patch) - read.sizes["body"] - F2_CRC_BYTES
+    end = len(patch) - read.sizes["body"] - len(read.signature) - F2_CRC_BYTES
     at = end - read.header.meta_bytes
     kept = b""
     while at < end:

@@ -13,6 +13,7 @@ from typing import Any
 
 from patchkit import Case
 from patchkit2 import repair_crc
+from signkit import KEYS, OPENERS, peer_of, seal_to, sign_with
 from tinymldelta.container.accepts import Accepts, OperatorRange
 from tinymldelta.container.format2 import read_patch
 from tinymldelta.container.format2_writer import write_patch
@@ -202,6 +203,45 @@ def random_case2(rng: random.Random) -> Case:
     return Case(base, patch, accepts, target)
 
 
+CLASS = 0xC0FFEE00
+
+
+def with_trust(rng: random.Random, case: Case) -> Case:
+    """The same patch for a class of devices, and signed; for a firmware that has the keys."""
+    patch = read_patch(case.patch, None)
+    body = case.patch[len(case.patch) - patch.sizes["body"] :]
+    key = rng.choice(KEYS)
+    down = rng.choice((None, rng.randbytes(4)))
+    # What is said for all to read leaves little room behind the model.
+    metadata = replace(
+        patch.metadata, note=None, device_class=CLASS.to_bytes(4, "little"), downgrade=down
+    )
+    assert case.target is not None
+    data = write_patch(
+        case.base,
+        case.target,
+        metadata=metadata,
+        lean=case.accepts.decoder is Decoder.LEAN,
+        body=body,
+        signer=(key.kind, key.id),
+    )
+    data = sign_with(data, key, len(body))
+    keys = {(k.kind, k.id): k for k in (key, *rng.sample(KEYS, rng.randrange(len(KEYS))))}
+    accepts = replace(
+        case.accepts,
+        keys=keys,
+        sealed_keys=OPENERS,
+        device_class=CLASS,
+    )
+    return Case(case.base, data, accepts, case.target)
+
+
+def in_envelope(rng: random.Random, patch: bytes) -> bytes:
+    opener = rng.choice(OPENERS)
+    peer = bytes(rng.randrange(1, 256) for _ in peer_of(opener))
+    return seal_to(patch, opener, peer)
+
+
 def with_vectors(rng: random.Random, case: Case) -> bytes:
     """The patch with word of test vectors, which may be where they cannot be."""
     patch = read_patch(case.patch, None)
@@ -229,9 +269,11 @@ def mutate2(rng: random.Random, patch: bytes, body_bytes: int) -> bytes:
     if way < 0.2:
         return bytes(mutated) + rng.randbytes(rng.randint(1, 9))
     end = head_bytes if of_head else len(mutated)
+    signature = read_patch(patch, None).signature
     for _ in range(rng.randint(1, 3)):
         at = rng.randrange(first, end)
         mutated[at] = rng.choice((mutated[at] ^ 1 << rng.randrange(8), rng.randrange(256)))
     if of_head and rng.random() < 0.8:
-        return repair_crc(bytes(mutated), body_bytes)
+        behind = body_bytes + len(signature)
+        return repair_crc(bytes(mutated), behind)
     return bytes(mutated)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from casefile import CaseFile
-from cases2 import ACCEPTS, METADATA, mutate2, random_case2
+from cases2 import ACCEPTS, METADATA, in_envelope, mutate2, random_case2, with_trust
 
 from tinymldelta.container.format2 import read_patch
 from tinymldelta.container.format2_writer import write_patch
@@ -80,6 +80,7 @@ def _build(root: Path, machine: Machine, folder: Path) -> Path:
     program = folder / "replay"
     include = [f"-I{device / 'include'}", f"-I{device / 'ports'}"]
     flags = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-DTMD_TAKES_LEAN=1")
+    flags += ("-DTMD_VERIFY=1", "-DTMD_DECRYPT=1")
     command = [*machine.compiler, *flags, *include, *sources, "-o", program]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -108,6 +109,10 @@ def cases(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, i
         mutated = [mutate2(rng, case.patch, body_bytes) for _ in range(MUTATIONS_EACH)]
         for patch in (case.patch, *mutated):
             cases.add(case.base, patch, case.accepts)
+            count += 1
+        signed = with_trust(rng, case)
+        for patch in (signed.patch, in_envelope(rng, signed.patch)):
+            assert cases.add(case.base, patch, signed.accepts) is Status.OK
             count += 1
     for base, target in _pairs(root):
         for lean in (False, True):

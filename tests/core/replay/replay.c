@@ -6,15 +6,20 @@
  *
  *	replay CASES
  *
- * The file, all numbers little-endian: 8 bytes "TMDCASE2", then cases until the end, each
+ * The file, all numbers little-endian: 8 bytes "TMDCASE3", then cases until the end, each
  *
  *	i32 expected status
  *	u32 bytes of base | of patch | of target | of what is kept (the last two 0 unless it is OK)
  *	u32 accept flags | formats, as bits | decoder | metadata kept at most | write unit
  *	u32 arena | slot bytes | TFLM ABI | opset hash | io hash
  *	u32 kernels | tensors | quantisation | tensor names
+ *	u32 device class | keys | decryption keys
  *	u32 bytes of the model's name | operators
+ *	keys, and then decryption keys, each u8 kind, u8 id[4], u8 secret[32]
  *	name | operators, each u32 id, u8 lowest, u8 highest, u8 types | base | patch | target | kept
+ *
+ * The crypto port is one that needs no library, as tests/codegen/signkit.py has it too: a signature of
+ * any kind is made of an HMAC, a shared secret is a SHA-256, and so is a block of the cipher.
  *
  * Case n runs on the geometry n modulo their number, whose write unit it has. It is applied staged
  * and streamed, each on a fresh device. What must hold besides the status: OK leaves exactly the
@@ -30,11 +35,14 @@
 
 #include <sim/device.h>
 
-#define FIELDS 21
+#define FIELDS 24
 #define CASE_MAX 0x100000u
 #define NAME_MAX_BYTES 31u
 #define OPERATORS_MAX 64u
 #define OPERATOR_BYTES 7u
+#define KEYS_MAX 8u
+#define SECRET_BYTES 32u
+#define KEY_BYTES (5u + SECRET_BYTES)
 
 /* Small, so that a case costs little; unlike each other in all that the store has to mind. */
 static const struct tmd_sim_geometry geometries[] = {
@@ -57,6 +65,8 @@ struct one_case {
 	struct tmd_model_contract model;
 	char name[NAME_MAX_BYTES + 1u];
 	struct tmd_operator operators[OPERATORS_MAX];
+	struct tmd_key keys[KEYS_MAX]; /* and behind those that sign, those that decrypt */
+	uint8_t secrets[KEYS_MAX][SECRET_BYTES];
 	uint8_t *bytes; /* base, patch, target, kept */
 };
 
@@ -103,6 +113,84 @@ static bool read_linked(FILE *file, struct one_case *c, uint32_t name_bytes, uin
 	return true;
 }
 
+static bool read_keys(FILE *file, struct one_case *c, uint32_t keys_n, uint32_t sealed_keys_n)
+{
+	uint8_t raw[KEY_BYTES];
+
+	if (keys_n > KEYS_MAX || sealed_keys_n > KEYS_MAX - keys_n) {
+		return false;
+	}
+	for (uint32_t i = 0; i < keys_n + sealed_keys_n; i++) {
+		if (fread(raw, sizeof(raw), 1, file) != 1u) {
+			return false;
+		}
+		c->keys[i].kind = raw[0];
+		memcpy(c->keys[i].id, &raw[1], sizeof(c->keys[i].id));
+		memcpy(c->secrets[i], &raw[5], SECRET_BYTES);
+	}
+	c->contract.keys = c->keys;
+	c->contract.keys_n = (uint16_t)keys_n;
+	c->contract.sealed_keys = &c->keys[keys_n];
+	c->contract.sealed_keys_n = (uint16_t)sealed_keys_n;
+	return true;
+}
+
+static const uint8_t *secret_of(const struct one_case *c, const struct tmd_key *key)
+{
+	return c->secrets[key - c->keys];
+}
+
+/* What is made of a secret stands twice, as far as the kind has room; ECDSA's r and s in their range. */
+static int verify(void *ctx, const struct tmd_key *key, const uint8_t digest[32],
+		  const uint8_t *signature)
+{
+	static const uint8_t sizes[TMD_SIGNATURE_KINDS_N] = TMD_SIGNATURE_SIZES;
+	uint8_t want[TMD_SIGNATURE_MAX];
+
+	(void)tmd_hmac_sha256(secret_of(ctx, key), SECRET_BYTES, digest, 32, want);
+	memcpy(&want[32], want, 32);
+	if (key->kind == TMD_SIGNATURE_ECDSA_P256) {
+		want[0] &= 0x3Fu;
+		want[32] &= 0x3Fu;
+	}
+	return tmd_is_equal(want, signature, sizes[key->kind - 1u]) ? TMD_OK : TMD_ERR_SIGNATURE;
+}
+
+static void hash_two(const uint8_t *a, size_t a_bytes, const uint8_t *b, size_t b_bytes,
+		     uint8_t out[32])
+{
+	struct tmd_sha256 sha;
+
+	tmd_sha256_init(&sha);
+	tmd_sha256_update(&sha, a, a_bytes);
+	tmd_sha256_update(&sha, b, b_bytes);
+	(void)tmd_sha256_final(&sha, out);
+}
+
+/* A public key of zeros is none. */
+static int agree(void *ctx, const struct tmd_key *key, const uint8_t *peer, uint8_t shared[32])
+{
+	static const uint8_t sizes[TMD_AGREEMENT_KINDS_N] = TMD_AGREEMENT_SIZES;
+	static const uint8_t zero[TMD_AGREEMENT_MAX];
+	const size_t bytes = sizes[key->kind - 1u];
+
+	if (memcmp(peer, zero, bytes) == 0) {
+		return TMD_ERR_SIGNATURE;
+	}
+	hash_two(peer, bytes, secret_of(ctx, key), SECRET_BYTES, shared);
+	return TMD_OK;
+}
+
+static int aes128(void *ctx, const uint8_t key[16], const uint8_t in[16], uint8_t out[16])
+{
+	uint8_t block[32];
+
+	(void)ctx;
+	hash_two(key, 16, in, 16, block);
+	memcpy(out, block, 16);
+	return TMD_OK;
+}
+
 static bool read_case(FILE *file, struct one_case *c, const struct tmd_sim_geometry *g)
 {
 	uint8_t raw[4 * FIELDS];
@@ -134,6 +222,7 @@ static bool read_case(FILE *file, struct one_case *c, const struct tmd_sim_geome
 		.erase_bytes = largest_unit(g),
 		.models = &c->model,
 		.models_n = 1,
+		.device_class = f[19],
 	};
 	c->model = (struct tmd_model_contract){
 		.arena_bytes = f[10],
@@ -145,7 +234,8 @@ static bool read_case(FILE *file, struct one_case *c, const struct tmd_sim_geome
 		.tensor_names = f[18],
 		.model_bytes = c->base_bytes,
 	};
-	if (c->contract.write_bytes != g->write_bytes || !read_linked(file, c, f[19], f[20])) {
+	if (c->contract.write_bytes != g->write_bytes || !read_keys(file, c, f[20], f[21]) ||
+	    !read_linked(file, c, f[22], f[23])) {
 		return false;
 	}
 	total = (size_t)c->base_bytes + c->patch_bytes + c->target_bytes + c->kept_bytes;
@@ -194,6 +284,9 @@ static bool ends_in_head(const uint8_t *patch, uint32_t bytes)
 	uint32_t at = 1;
 	uint32_t meta;
 
+	if (bytes != 0u && (patch[0] & 15u) == TMD_SEALED_FIRST) {
+		return bytes <= TMD_SEALED_HEAD_MAX; /* what is in it is not known here */
+	}
 	if (bytes == 0u || (patch[0] & 15u) != TMD_FORMAT_2) {
 		return bytes < 80u || bytes < 80u + patch[76] + 256u * patch[77];
 	}
@@ -201,7 +294,12 @@ static bool ends_in_head(const uint8_t *patch, uint32_t bytes)
 		(void)number_at(patch, bytes, &at);
 	}
 	(void)number_at(patch, bytes, &at);
-	at += TMD_F2_BASE_DIGEST_SIZE + TMD_F2_TARGET_DIGEST_SIZE;
+	at += TMD_F2_BASE_DIGEST_SIZE;
+	if ((patch[0] & TMD_F2_SIGNED) == 0u) {
+		at += TMD_F2_TARGET_DIGEST_SIZE;
+	} else {
+		at += TMD_F2_SIGNED_TARGET_DIGEST_SIZE + TMD_F2_SIGNER_SIZE;
+	}
 	meta = number_at(patch, bytes, &at);
 	return meta > bytes || at + meta + TMD_F2_CRC_SIZE > bytes;
 }
@@ -214,8 +312,9 @@ static bool is_of_head(int status, const uint8_t *patch, uint32_t bytes)
 	}
 	return status == TMD_ERR_FORMAT || status == TMD_ERR_HEADER ||
 	       status == TMD_ERR_DECODER || status == TMD_ERR_SIGNATURE ||
+	       status == TMD_ERR_KEY || status == TMD_ERR_UNSIGNED || status == TMD_ERR_CRYPTO ||
 	       status == TMD_ERR_DIGEST_KIND || status == TMD_ERR_METADATA ||
-	       (status <= TMD_ERR_UNGUARDED && status >= TMD_ERR_TENSOR_NAMES);
+	       (status <= TMD_ERR_UNGUARDED && status >= TMD_ERR_CLASS);
 }
 
 static bool holds_model(struct tmd_sim_device *d, const uint8_t *model, uint32_t bytes)
@@ -244,7 +343,7 @@ static bool holds_kept(struct tmd_sim_device *d, const struct one_case *c)
 		      c->kept_bytes) == 0;
 }
 
-static void run(const struct one_case *c, unsigned long number, bool staged)
+static void run(struct one_case *c, unsigned long number, bool staged)
 {
 	const struct tmd_sim_geometry *g = &geometries[number % GEOMETRIES_N];
 	const char *how = staged ? "staged" : "streamed";
@@ -257,6 +356,7 @@ static void run(const struct one_case *c, unsigned long number, bool staged)
 		.progress_bytes = number % 3u == 0u ? 0u : number % 3u == 1u ? 4096u : 1u,
 		.trial_starts = number % 5u == 0u ? 2u : 0u,
 	};
+	const struct tmd_crypto crypto = {verify, agree, aes128, c};
 	struct tmd_sim_device d;
 	uint8_t *before;
 	int got;
@@ -265,6 +365,7 @@ static void run(const struct one_case *c, unsigned long number, bool staged)
 		fail(number, how, "device", TMD_ERR_GEOMETRY, TMD_OK);
 		return;
 	}
+	d.config.crypto = &crypto;
 	if ((number & 8u) != 0u) {
 		d.config.compiled_in = base;
 	}
@@ -333,7 +434,7 @@ int main(int argc, char **argv)
 	FILE *file = argc == 2 ? fopen(argv[1], "rb") : NULL;
 
 	if (file == NULL || fread(magic, sizeof(magic), 1, file) != 1u ||
-	    memcmp(magic, "TMDCASE2", sizeof(magic)) != 0) {
+	    memcmp(magic, "TMDCASE3", sizeof(magic)) != 0) {
 		(void)fprintf(stderr, "usage: %s CASES\n", argv[0]);
 		return 2;
 	}

@@ -83,6 +83,19 @@
 #endif
 
 /*
+ * Checking signatures, 0 or 1. A contract with keys then takes signed patches only. Needs a crypto port
+ * (crypto.h) and format 2.
+ */
+#ifndef TMD_VERIFY
+#define TMD_VERIFY 0
+#endif
+
+/* Decrypting patches as they come, 0 or 1. Needs TMD_VERIFY: encryption alone keeps nothing out. */
+#ifndef TMD_DECRYPT
+#define TMD_DECRYPT 0
+#endif
+
+/*
  * 0: SHA-256 is the core's own. Otherwise the platform defines the three functions of digest.h, with a
  * state of so many bytes.
  */
@@ -110,6 +123,13 @@
 #define TMD_INLINE inline __attribute__((always_inline))
 #else
 #define TMD_INLINE inline
+#endif
+
+#if TMD_VERIFY && TMD_DECODER == TMD_DECODER_NONE
+#error "TMD_VERIFY: patches of format 1 have no signature; choose a TMD_DECODER of format 2"
+#endif
+#if TMD_DECRYPT && !TMD_VERIFY
+#error "TMD_DECRYPT: an encrypted patch is taken only if it is signed; set TMD_VERIFY"
 #endif
 
 /* A result that must not be dropped: every failure here means "do not trust what you have". */

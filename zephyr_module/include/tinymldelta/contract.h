@@ -26,6 +26,16 @@ struct tmd_operator {
 	uint8_t types;   /* element types that its kernel takes, as bits */
 };
 
+/*
+ * A key by which patches are signed (kind: TMD_SIGNATURE_*), or to which they are encrypted
+ * (TMD_AGREEMENT_*). SPEC.md says what its id is.
+ */
+struct tmd_key {
+	const uint8_t *bytes; /* public key; NULL if the crypto port has what it needs */
+	uint8_t kind;
+	uint8_t id[4];
+};
+
 /* What the firmware has for one of its models. Sizes are in bytes. */
 struct tmd_model_contract {
 	const char *name;         /* as given to codegen: patches name it */
@@ -47,6 +57,7 @@ struct tmd_model_contract {
 
 struct tmd_contract {
 	uint16_t wire_version; /* TMD_WIRE_VERSION of the generator */
+	uint16_t keys_n;       /* 0: signed patches are refused; else unsigned ones are */
 	uint16_t accept;       /* policies: TMD_ACCEPT_* and TMD_COMPARE_* bits */
 	uint16_t formats;      /* bit n is set if patch format n is taken */
 	uint16_t decoder;      /* TMD_DECODER_*: how much of format 2 is taken */
@@ -57,8 +68,12 @@ struct tmd_contract {
 	uint32_t kernels;      /* SPEC.md, KERNELS: the kernel build that is linked */
 	uint32_t erase_bytes;  /* the largest erase unit of the slots */
 	uint32_t write_bytes;  /* the flash's write unit, 1 to TMD_WRITE_UNIT_MAX */
+	uint32_t device_class; /* SPEC.md, DEVICE_CLASS; 0: the firmware is of no class */
 	const struct tmd_operator *operators;
 	const struct tmd_model_contract *models;
+	const struct tmd_key *keys;        /* who may sign patches; may be NULL if there are none */
+	const struct tmd_key *sealed_keys; /* to whom they may be encrypted; likewise */
+	uint16_t sealed_keys_n;
 };
 
 #if defined(__cplusplus) && !defined(TMD_CDEF)

@@ -6,6 +6,7 @@
  *
  *	tmd_patch_init(&p);
  *	tmd_patch_head(&p, contract, data, n, &used);     until tmd_patch_head_complete(&p)
+ *	tmd_patch_verify(&p, contract, crypto);           with TMD_VERIFY: who signed it
  *	tmd_guard_check(contract, model, &p.info);        and compare the base's digest
  *	tmd_patch_body(&p, &io, data, n);                 as often as there are bytes
  *	tmd_patch_end(&p, &io);
@@ -23,6 +24,7 @@
 
 #include "config.h"
 #include "contract.h"
+#include "crypto.h"
 #include "wire.h"
 
 #if defined(__cplusplus) && !defined(TMD_CDEF)
@@ -32,6 +34,9 @@ extern "C" {
 /* Format 2 carries less of the digests. */
 #if TMD_WITH_FORMAT_1
 #define TMD_BASE_DIGEST_MAX 32
+#define TMD_TARGET_DIGEST_MAX 32
+#elif TMD_VERIFY
+#define TMD_BASE_DIGEST_MAX 8
 #define TMD_TARGET_DIGEST_MAX 32
 #else
 #define TMD_BASE_DIGEST_MAX 8
@@ -92,6 +97,12 @@ struct tmd_head {
 	uint8_t tag;
 	uint8_t value_left;
 	uint8_t complete;
+#if TMD_VERIFY
+	uint8_t key;       /* that signed it: index into contract->keys */
+	uint8_t unverified; /* it is signed, and nobody has looked at the signature yet */
+	uint32_t body_crc_want;
+	uint32_t body_crc;
+#endif
 };
 
 #if TMD_DECODER != TMD_DECODER_NONE
@@ -239,6 +250,9 @@ struct tmd_patch {
 		struct {
 			struct tmd_f1 f1;
 			uint8_t scratch[TMD_F1_HEADER_SIZE]; /* what has come of a header */
+#if TMD_VERIFY
+			struct tmd_sha256 sha; /* of the head so far, or what came of it */
+#endif
 		};
 #if TMD_DECODER != TMD_DECODER_NONE
 		struct tmd_f2 f2; /* once the head is complete */
@@ -266,6 +280,16 @@ int tmd_patch_head(struct tmd_patch *patch, const struct tmd_contract *contract,
 		   const uint8_t *data, size_t bytes, size_t *used) TMD_MUST_CHECK;
 
 bool tmd_patch_head_complete(const struct tmd_patch *patch);
+
+#if TMD_VERIFY
+/*
+ * The head is complete: is the signature that of one of the contract's keys? To be asked before
+ * anything in the head is believed; no byte of the body of a signed patch is decoded before it was.
+ * TMD_OK too for an unsigned patch, which tmd_patch_head takes only if the contract has no keys.
+ */
+int tmd_patch_verify(struct tmd_patch *patch, const struct tmd_contract *contract,
+		     const struct tmd_crypto *crypto) TMD_MUST_CHECK;
+#endif
 
 /* Decode bytes of the body; the target comes out of io->emit from front to back. */
 int tmd_patch_body(struct tmd_patch *patch, const struct tmd_patch_io *io, const uint8_t *data,

@@ -17,6 +17,7 @@
 #define TINYMLDELTA_STORE_H
 
 #include "contract.h"
+#include "crypto.h"
 #include "digest.h"
 #include "flash.h"
 
@@ -72,6 +73,7 @@ struct tmd_store_config {
 	 * record. 0: one note; after a cut a streamed update writes everything again.
 	 */
 	uint32_t progress_bytes;
+	const struct tmd_crypto *crypto; /* NULL if the contract has no keys */
 };
 
 /* Which model is active. */

@@ -7,10 +7,12 @@
 #define TINYMLDELTA_H
 
 #include "contract.h"
+#include "crypto.h"
 #include "digest.h"
 #include "flash.h"
 #include "guard.h"
 #include "patch.h"
+#include "sealed.h"
 #include "staging.h"
 #include "status.h"
 #include "store.h"

@@ -28,6 +28,7 @@
 #define TINYMLDELTA_UPDATE_H
 
 #include "patch.h"
+#include "sealed.h"
 #include "store.h"
 
 #if defined(__cplusplus) && !defined(TMD_CDEF)
@@ -53,6 +54,9 @@ struct tmd_update {
 	uint32_t kept;   /* where the newest note says that erase units are done before this one */
 	uint32_t note_at; /* where the next note of progress is due */
 	uint8_t changed[TMD_PAGES_MAX / 8u]; /* staged, bit n: erase unit n must be written */
+#endif
+#if TMD_DECRYPT
+	struct tmd_sealed sealed; /* if the patch comes encrypted */
 #endif
 	struct tmd_patch patch;
 	struct tmd_fingerprint print; /* of the base, then of the target */

@@ -6,7 +6,7 @@
 #ifndef TINYMLDELTA_WIRE_H
 #define TINYMLDELTA_WIRE_H
 
-#define TMD_WIRE_VERSION 4
+#define TMD_WIRE_VERSION 5
 
 /* Limits: a patch beyond one of them is refused. */
 #define TMD_META_MAX 1024u /* bytes of metadata in one patch */
@@ -32,6 +32,7 @@
 #define TMD_ACCEPT_KERNELS 0x0008u /* models proven on other kernels are taken */
 #define TMD_ACCEPT_QUANTISATION 0x0010u /* scales and zero points of in and out tensors are free: the application reads them from the tensors */
 #define TMD_COMPARE_NAMES 0x0020u /* names of in and out tensors are compared too */
+#define TMD_ANTI_ROLLBACK 0x0040u /* a model that is confirmed shuts out all lower versions, whatever its `VERSION_FLOOR` */
 
 /* Kinds of digest. */
 #define TMD_DIGEST_NONE 0u /* no digest; taken only if the contract accepts it */
@@ -42,6 +43,29 @@
 #define TMD_DIGEST_CRC32_SIZE 4u
 #define TMD_DIGEST_SHA256_SIZE 32u
 #define TMD_DIGEST_CMAC_SIZE 16u
+
+/* Kinds of signature, their lengths and those of public keys; 0: the key is a secret of the device. */
+#define TMD_SIGNATURE_ED25519 1u /* Ed25519 (RFC 8032), R and S as there */
+#define TMD_SIGNATURE_ECDSA_P256 2u /* ECDSA on P-256 (FIPS 186-5): r, then s, each 32 bytes, the highest first; s is at most half of the order. The key is X and Y likewise */
+#define TMD_SIGNATURE_HMAC_SHA256 3u /* HMAC-SHA-256 (RFC 2104), with a key of 32 bytes */
+#define TMD_SIGNATURE_AES_CMAC 4u /* AES-128-CMAC (RFC 4493) */
+#define TMD_SIGNATURE_KINDS_N 4u /* they are 1 to this */
+/* By kind - 1. */
+#define TMD_SIGNATURE_SIZES {64u, 64u, 32u, 16u}
+#define TMD_SIGNED_INFO "tinymldelta signed patch 1" /* what is signed begins with this text */
+#define TMD_SIGNATURE_MAX 64u
+
+/* Kinds of key agreement, for encrypted patches, and the lengths of public keys by kind - 1. */
+#define TMD_AGREEMENT_X25519 1u /* X25519 (RFC 7748) */
+#define TMD_AGREEMENT_ECDH_P256 2u /* ECDH on P-256 (SP 800-56A): X and Y of the public key, X of the secret, each 32 bytes, the highest first */
+#define TMD_AGREEMENT_KINDS_N 2u /* they are 1 to this */
+#define TMD_AGREEMENT_SIZES {32u, 64u}
+#define TMD_AGREEMENT_MAX 64u
+#define TMD_SEALED_FIRST 3u /* low 4 bits of an encrypted patch; the kind stands above */
+#define TMD_SEALED_KEY_SIZE 16u
+#define TMD_SEALED_CHUNK 256u /* bytes of ciphertext that have a tag of their own */
+#define TMD_SEALED_TAG_SIZE 8u
+#define TMD_SEALED_INFO "tinymldelta sealed patch 1"
 
 /* Chunk encodings of format 1. */
 #define TMD_F1_RAW 0u /* the payload is the bytes */
@@ -65,6 +89,12 @@
 #define TMD_F1_CHUNK_ENCODING 6u /* u8: chunk encoding */
 #define TMD_F1_CHUNK_HAS_CRC 7u /* u8: 1: a CRC-32 of the encoded payload (u32) stands before the payload; 0: none */
 #define TMD_F1_CHUNK_SIZE 8u
+
+/* Offsets into the signer of format 2; all fields are little-endian. */
+#define TMD_F2_SIGNER_KIND 0u /* u8: kind of signature */
+#define TMD_F2_SIGNER_KEY 1u /* u8[4]: id of the key */
+#define TMD_F2_SIGNER_BODY_CRC 5u /* u32: CRC-32 of the body */
+#define TMD_F2_SIGNER_SIZE 9u
 
 /* Offsets into the record in flash; all fields are little-endian. */
 #define TMD_RECORD_MAGIC 0u /* u16: 0x4D54 ('TM') */
@@ -124,12 +154,13 @@
 #define TMD_RECORD_NUMBERS_N ((TMD_ENTRY_PRESENT - TMD_ENTRY_ARENA) / 4u)
 
 /* Format 2: its first byte is the format with these flags. */
-#define TMD_F2_SIGNED 0x10u /* an area with signatures follows the metadata */
+#define TMD_F2_SIGNED 0x10u /* the patch is signed: who signed it stands behind the digests, the signature behind the head */
 #define TMD_F2_SAME_LENGTH 0x20u /* the target is as long as the base; its length is left out */
 #define TMD_F2_LEAN 0x40u /* the body is for a lean decoder */
 #define TMD_F2_RESERVED 0x80u /* 0 */
 #define TMD_F2_BASE_DIGEST_SIZE 8u
 #define TMD_F2_TARGET_DIGEST_SIZE 16u
+#define TMD_F2_SIGNED_TARGET_DIGEST_SIZE 32u
 #define TMD_F2_CRC_SIZE 4u /* of all of the head that stands before it */
 
 /* What a decoder of format 2 holds. */
@@ -187,7 +218,7 @@ enum tmd_slot_state {
 #define TMD_TLV_OPSET_HASH 0x03u /* hash of the operators that the target uses, with versions */
 #define TMD_TLV_IO_HASH 0x04u /* hash of the target's input and output tensors */
 #define TMD_TLV_MODEL_VERSION 0x05u /* version of the target; 0 if it is missing */
-#define TMD_TLV_VERSION_FLOOR 0x06u /* lowest version that the device takes once the target is confirmed */
+#define TMD_TLV_VERSION_FLOOR 0x06u /* lowest version that the device takes once the target is confirmed; no record ever has a lower one again */
 #define TMD_TLV_SELF_TEST 0x07u /* where in the target its test vectors begin, which is the length of its model */
 #define TMD_TLV_KERNELS 0x08u /* identity of the kernel build on which the target's accuracy was proven */
 #define TMD_TLV_TENSORS 0x09u /* hash of the element types and shapes of the target's in and out tensors */
@@ -198,19 +229,23 @@ enum tmd_slot_state {
 #define TMD_TLV_NOTE 0x0eu /* what its makers say of the target, such as the training run; UTF-8 */
 #define TMD_TLV_LABELS 0x0fu /* names of the target's classes, in their order, each but the last followed by a line feed; UTF-8 */
 #define TMD_TLV_ACCURACY 0x10u /* how base and target did on the data that the patch was gated with, as below */
-#define TMD_TLVS_N 16u /* their tags are 1 to this */
+#define TMD_TLV_DEVICE_CLASS 0x11u /* for which class of devices the patch is; CRC-32 of its name, as a u32 */
+#define TMD_TLV_DOWNGRADE 0x12u /* the target may be lower than the floor of the records, as long as that is not above this version; a u32, and only in a signed patch */
+#define TMD_TLVS_N 18u /* their tags are 1 to this */
 #define TMD_TLV_NUMBERS_N 11u /* those up to this tag are numbers */
 /* In which format a TLV may stand: bit n is for the tag n + 1. */
 #define TMD_F1_TLVS 0x0000007fu
-#define TMD_F2_TLVS 0x0000fff1u
+#define TMD_F2_TLVS 0x0003fff1u
 /* The least and the most bytes of each value, by tag - 1. */
-#define TMD_TLV_LEAST {4u, 2u, 4u, 4u, 4u, 4u, 4u, 4u, 4u, 4u, 4u, 1u, 0u, 1u, 1u, 18u}
-#define TMD_TLV_MOST {4u, 2u, 4u, 4u, 4u, 4u, 4u, 4u, 4u, 4u, 4u, 31u, 96u, 96u, 250u, 18u}
+#define TMD_TLV_LEAST {4u, 2u, 4u, 4u, 4u, 4u, 4u, 4u, 4u, 4u, 4u, 1u, 0u, 1u, 1u, 18u, 4u, 4u}
+#define TMD_TLV_MOST {4u, 2u, 4u, 4u, 4u, 4u, 4u, 4u, 4u, 4u, 4u, 31u, 96u, 96u, 250u, 18u, 4u, 4u}
 #define TMD_MODEL_NAME_MAX 31u
 #define TMD_OPERATORS_MAX 96u
 #define TMD_NOTE_MAX 96u
 #define TMD_LABELS_MAX 250u
 #define TMD_ACCURACY_MAX 18u
+#define TMD_DEVICE_CLASS_MAX 4u
+#define TMD_DOWNGRADE_MAX 4u
 #define TMD_TLV_VENDOR_FIRST 0x80u /* from here up: ignored by the core */
 
 /* The guardrails, in the order in which they are evaluated. */
@@ -222,15 +257,16 @@ enum tmd_rule {
 	TMD_RULE_IO = 4, /* element type and shape of every in and out tensor are unchanged (in format 1: and their quantisation) */
 	TMD_RULE_QUANTISATION = 5, /* scales and zero points of every in and out tensor are unchanged */
 	TMD_RULE_TENSOR_NAMES = 6, /* names of in and out tensors are unchanged */
-	TMD_RULE_SLOT = 7, /* the target, and behind it its metadata, fit the slot */
-	TMD_RULES_N = 8
+	TMD_RULE_CLASS = 7, /* the patch is for this class of devices, if the firmware has one */
+	TMD_RULE_SLOT = 8, /* the target, and behind it its metadata, fit the slot */
+	TMD_RULES_N = 9
 };
 /* What each reads in a format: a tag, 0 for the header, 0xFF if it does not exist there. */
-#define TMD_F1_RULE_TLVS {255u, 1u, 2u, 3u, 4u, 255u, 255u, 0u}
-#define TMD_F2_RULE_TLVS {12u, 1u, 8u, 13u, 9u, 10u, 11u, 0u}
+#define TMD_F1_RULE_TLVS {255u, 1u, 2u, 3u, 4u, 255u, 255u, 255u, 0u}
+#define TMD_F2_RULE_TLVS {12u, 1u, 8u, 13u, 9u, 10u, 11u, 17u, 0u}
 #define TMD_NO_RULE 0xFFu
 /* With which status each refuses, as the number without its sign. */
-#define TMD_RULE_REFUSALS {50u, 41u, 42u, 43u, 44u, 51u, 52u, 45u}
+#define TMD_RULE_REFUSALS {50u, 41u, 42u, 43u, 44u, 51u, 52u, 53u, 45u}
 
 /* What came of evaluating one guardrail. */
 enum tmd_verdict {
@@ -279,7 +315,11 @@ enum tmd_status {
 	TMD_ERR_METADATA = -24, /* the metadata is malformed, repeated or of an unknown kind */
 	TMD_ERR_TRAILING = -25, /* bytes follow the end of the patch */
 	TMD_ERR_DECODER = -26, /* the patch was made for another decoder than the firmware has */
-	TMD_ERR_SIGNATURE = -27, /* the patch is signed, and the firmware cannot check signatures */
+	TMD_ERR_SIGNATURE = -27, /* the signature is not that of the patch */
+	TMD_ERR_KEY = -28, /* the patch is signed or encrypted with a key that the firmware does not have */
+	TMD_ERR_UNSIGNED = -29, /* the patch is not signed, and the firmware takes signed patches only */
+	TMD_ERR_CRYPTO = -30, /* the firmware's cryptography failed */
+	TMD_ERR_SEAL = -31, /* the encrypted patch is not as it was sent */
 	TMD_ERR_UNGUARDED = -40, /* a guardrail TLV is missing */
 	TMD_ERR_ARENA = -41, /* the target needs a larger tensor arena than the firmware has */
 	TMD_ERR_ABI = -42, /* the target was proven on other kernels than the firmware has */
@@ -293,6 +333,7 @@ enum tmd_status {
 	TMD_ERR_NAME = -50, /* the patch is for another model */
 	TMD_ERR_QUANTISATION = -51, /* scales or zero points of the target's in or out tensors differ from those the application was built for */
 	TMD_ERR_TENSOR_NAMES = -52, /* the target's in or out tensors have other names than those the application was built for */
+	TMD_ERR_CLASS = -53, /* the patch is for another class of devices */
 	TMD_ERR_CHUNK_ENCODING = -60, /* a chunk has an unknown encoding or an impossible length */
 	TMD_ERR_CHUNK_ORDER = -61, /* chunks overlap or are out of order */
 	TMD_ERR_CHUNK_BOUNDS = -62, /* a chunk reaches beyond the target */
@@ -325,7 +366,11 @@ enum tmd_status {
 	X(TMD_ERR_METADATA, "METADATA", "the metadata is malformed, repeated or of an unknown kind") \
 	X(TMD_ERR_TRAILING, "TRAILING", "bytes follow the end of the patch") \
 	X(TMD_ERR_DECODER, "DECODER", "the patch was made for another decoder than the firmware has") \
-	X(TMD_ERR_SIGNATURE, "SIGNATURE", "the patch is signed, and the firmware cannot check signatures") \
+	X(TMD_ERR_SIGNATURE, "SIGNATURE", "the signature is not that of the patch") \
+	X(TMD_ERR_KEY, "KEY", "the patch is signed or encrypted with a key that the firmware does not have") \
+	X(TMD_ERR_UNSIGNED, "UNSIGNED", "the patch is not signed, and the firmware takes signed patches only") \
+	X(TMD_ERR_CRYPTO, "CRYPTO", "the firmware's cryptography failed") \
+	X(TMD_ERR_SEAL, "SEAL", "the encrypted patch is not as it was sent") \
 	X(TMD_ERR_UNGUARDED, "UNGUARDED", "a guardrail TLV is missing") \
 	X(TMD_ERR_ARENA, "ARENA", "the target needs a larger tensor arena than the firmware has") \
 	X(TMD_ERR_ABI, "ABI", "the target was proven on other kernels than the firmware has") \
@@ -339,6 +384,7 @@ enum tmd_status {
 	X(TMD_ERR_NAME, "NAME", "the patch is for another model") \
 	X(TMD_ERR_QUANTISATION, "QUANTISATION", "scales or zero points of the target's in or out tensors differ from those the application was built for") \
 	X(TMD_ERR_TENSOR_NAMES, "TENSOR_NAMES", "the target's in or out tensors have other names than those the application was built for") \
+	X(TMD_ERR_CLASS, "CLASS", "the patch is for another class of devices") \
 	X(TMD_ERR_CHUNK_ENCODING, "CHUNK_ENCODING", "a chunk has an unknown encoding or an impossible length") \
 	X(TMD_ERR_CHUNK_ORDER, "CHUNK_ORDER", "chunks overlap or are out of order") \
 	X(TMD_ERR_CHUNK_BOUNDS, "CHUNK_BOUNDS", "a chunk reaches beyond the target") \
@@ -356,6 +402,7 @@ enum tmd_status {
 	X(TMD_RULE_IO, "IO", "element type and shape of every in and out tensor are unchanged (in format 1: and their quantisation)") \
 	X(TMD_RULE_QUANTISATION, "QUANTISATION", "scales and zero points of every in and out tensor are unchanged") \
 	X(TMD_RULE_TENSOR_NAMES, "TENSOR_NAMES", "names of in and out tensors are unchanged") \
+	X(TMD_RULE_CLASS, "CLASS", "the patch is for this class of devices, if the firmware has one") \
 	X(TMD_RULE_SLOT, "SLOT", "the target, and behind it its metadata, fit the slot")
 
 #endif /* TINYMLDELTA_WIRE_H */

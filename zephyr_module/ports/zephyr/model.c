@@ -107,6 +107,27 @@ static void resume(struct tmd_zephyr_model *m)
 }
 #endif
 
+#if defined(CONFIG_TMD_VERIFY)
+static const struct tmd_crypto *given_crypto; /* by the application */
+
+static const struct tmd_crypto *crypto_of_all(void)
+{
+	return given_crypto != NULL ? given_crypto : tmd_zephyr_chosen_crypto();
+}
+
+void tmd_zephyr_set_crypto(const struct tmd_crypto *crypto)
+{
+	struct tmd_zephyr_model *m = tmd_zephyr_model_at(0);
+
+	given_crypto = crypto;
+	for (size_t n = 0; m != NULL; m = tmd_zephyr_model_at(++n)) {
+		(void)k_mutex_lock(LOCK_OF(m), K_FOREVER);
+		m->config.crypto = crypto_of_all();
+		(void)k_mutex_unlock(LOCK_OF(m));
+	}
+}
+#endif
+
 static int mount(struct tmd_zephyr_model *m)
 {
 	int err;
@@ -130,7 +151,15 @@ static int mount(struct tmd_zephyr_model *m)
 #if defined(CONFIG_TMD_STAGING)
 		.staging = region_of(m, TMD_ZEPHYR_STAGING),
 #endif
+#if defined(CONFIG_TMD_VERIFY)
+		.crypto = crypto_of_all(),
+#endif
 	};
+#if defined(CONFIG_TMD_VERIFY)
+	if (m->config.crypto == NULL) {
+		LOG_WRN("%s: no crypto port, so every patch is refused", tmd_zephyr_name(m));
+	}
+#endif
 	err = tmd_store_mount(&m->store, &m->config);
 	if (err != TMD_OK) {
 		LOG_ERR("%s: %s", tmd_zephyr_name(m), tmd_status_name(err));

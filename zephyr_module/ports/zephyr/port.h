@@ -21,6 +21,9 @@ bool tmd_zephyr_region_init(struct tmd_zephyr_region *region,
  */
 int tmd_zephyr_read_ecc(const struct flash_area *area, uint32_t offset, void *buf, uint32_t bytes);
 
+/* The crypto port that Kconfig chose; NULL: none. */
+const struct tmd_crypto *tmd_zephyr_chosen_crypto(void);
+
 /* The firmware's one update: for a patch found staged at mount, then for smp_mgmt.c. */
 struct tmd_update *tmd_zephyr_update(void);
 

@@ -16,7 +16,9 @@ from tinymldelta.cli.console import (
     read_bytes,
     refusals_exit_1,
 )
+from tinymldelta.cli.keyring import secret_options
 from tinymldelta.patching import CheckResult, check_patch, explained
+from tinymldelta.trust import KeyRing
 from tinymldelta.wire.constants import STATUSES, Status
 
 
@@ -51,19 +53,25 @@ def _as_json(result: CheckResult, explained: list[str]) -> dict[str, object]:
 )
 @click.option("--base", type=FILE, help="The model on the device; then the body is checked too.")
 @MODEL_OPTION
-@JSON_OPTION
 @refusals_exit_1
+@secret_options
+@JSON_OPTION
 def check(
-    patch: Path, contract_path: Path, base: Path | None, model_name: str | None, as_json: bool
+    patch: Path,
+    contract_path: Path,
+    base: Path | None,
+    model_name: str | None,
+    keys: KeyRing,
+    as_json: bool,
 ) -> None:
     """Would a device with this contract take PATCH?"""
     contract, index = load_contract(contract_path, model_name)
     assert contract is not None  # the option is required
     base_bytes = read_bytes(base) if base else None
     data = read_bytes(patch)
-    result = check_patch(data, str(patch), contract, index, base_bytes)
+    result = check_patch(data, str(patch), contract, index, base_bytes, keys)
     text = STATUSES[result.status]
-    words = explained(result.rules, data, contract, index)
+    words = explained(result.rules, data, contract, index, keys)
     if as_json:
         print_json(_as_json(result, words))
     else:

@@ -9,6 +9,7 @@ import click
 
 from tinymldelta.budget import Budget, budget_warnings, budgets
 from tinymldelta.cli.console import (
+    FILE,
     JSON_OPTION,
     KERNELS_OPTION,
     Number,
@@ -22,6 +23,7 @@ from tinymldelta.cli.console import (
     table,
 )
 from tinymldelta.contract import META_KEPT, META_KEPT_MAX, Limits
+from tinymldelta.contractkeys import parse_mac_key, read_contract_key, read_sealed_key
 from tinymldelta.generate import ModelSource, generate
 from tinymldelta.tflm import KernelBuild
 from tinymldelta.wire import constants as wire
@@ -217,9 +219,44 @@ def _print_budget(rows: list[Budget]) -> None:
     help="The decoder of format 2 that the firmware is built with (TMD_DECODER).",
 )
 @click.option(
-    "--no-format-1",
-    is_flag=True,
-    help="The firmware is built without format 1 (TMD_WITH_FORMAT_1=0).",
+    "--format-1/--no-format-1",
+    "format_1",
+    default=None,
+    help="Is the firmware built with format 1 (TMD_WITH_FORMAT_1)? By default if it has no keys.",
+)
+@click.option(
+    "--public-key",
+    "public_keys",
+    type=FILE,
+    multiple=True,
+    metavar="PUB.pem",
+    help="Let the device take patches only if they are signed, with this key or another given.",
+)
+@click.option(
+    "--mac-key",
+    "mac_keys",
+    multiple=True,
+    metavar="KIND[:N]",
+    help="The same with a secret of each device, under number N: hmac-sha256 or aes-cmac.",
+)
+@click.option(
+    "--decryption-key",
+    "decryption_keys",
+    type=FILE,
+    multiple=True,
+    metavar="PUB.pem",
+    help="Patches may be encrypted to this key, whose private part the devices have.",
+)
+@click.option(
+    "--device-class",
+    default="",
+    metavar="NAME",
+    help="Take patches for this class of devices only, such as the name of the board.",
+)
+@click.option(
+    "--anti-rollback/--no-anti-rollback",
+    default=None,
+    help="Does a confirmed model shut out all lower versions? By default if there are keys.",
 )
 @JSON_OPTION
 @refusals_exit_1
@@ -246,7 +283,12 @@ def codegen(
     accept_unguarded: bool,
     accept_no_digest: bool,
     decoder: str,
-    no_format_1: bool,
+    format_1: bool | None,
+    public_keys: tuple[Path, ...],
+    mac_keys: tuple[str, ...],
+    decryption_keys: tuple[Path, ...],
+    device_class: str,
+    anti_rollback: bool | None,
     as_json: bool,
 ) -> None:
     """Write contract.json, guardrail header, op resolver and model arrays for a firmware.
@@ -254,10 +296,14 @@ def codegen(
     A model is called what its file is called, unless NAME= says otherwise. Files are rewritten
     only if they change.
     """
-    formats: tuple[int, ...] = () if no_format_1 else (wire.FORMAT_1,)
+    has_keys = bool(public_keys or mac_keys)
+    with_1 = not has_keys if format_1 is None else format_1
+    if anti_rollback is None:
+        anti_rollback = has_keys
+    formats: tuple[int, ...] = (wire.FORMAT_1,) if with_1 else ()
     if decoder != "none":
         formats += (wire.FORMAT_2,)
-    if not formats:
+    if not formats and not has_keys:
         raise click.UsageError("--decoder none and --no-format-1 leave no format to take")
     sources = model_sources(models)
     names = [source.name for source in sources]
@@ -284,7 +330,14 @@ def codegen(
         | (wire.ACCEPT_NO_DIGEST if accept_no_digest else 0)
         | (wire.ACCEPT_QUANTISATION if free_quantisation else 0)
         | (wire.COMPARE_NAMES if compare_names else 0)
+        | (wire.ANTI_ROLLBACK if anti_rollback else 0)
         | _OTHER_KERNELS[other_kernels],
+        keys=(
+            *(read_contract_key(read_bytes(path), str(path)) for path in public_keys),
+            *(parse_mac_key(text, f"--mac-key {text}") for text in mac_keys),
+        ),
+        sealed_keys=tuple(read_sealed_key(read_bytes(path), str(path)) for path in decryption_keys),
+        device_class=device_class,
     )
     contract, written = generate(sources, limits, out)
     rows = budgets(contract, ram)

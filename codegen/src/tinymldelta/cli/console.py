@@ -26,6 +26,7 @@ from tinymldelta.contractfile import read_contract
 from tinymldelta.delta.encode import Progress
 from tinymldelta.errors import Refusal
 from tinymldelta.explain import name_of
+from tinymldelta.keys import is_secret_file
 from tinymldelta.output import write_atomically
 from tinymldelta.patching import PatchRefused
 from tinymldelta.tflm import DEFAULT_KERNELS, REVISIONS, KernelBuild, parse_kernels
@@ -98,8 +99,10 @@ def read_bytes(path: Path) -> bytes:
 
 
 def write_output(path: Path, data: bytes) -> None:
-    """Write a result, whole or not at all."""
+    """Write a result, whole or not at all. Refuses to write over a key."""
     try:
+        if path.is_file() and is_secret_file(path.read_bytes()):
+            raise Refusal(str(path), "it holds a private key or a secret", "write to another file")
         write_atomically(path, data)
     except OSError as error:
         raise Refusal(
@@ -197,6 +200,8 @@ def metadata_json(metadata: Metadata) -> dict[str, Any]:
                 document[tag.name.lower()] = value.decode("utf-8", "replace")
             elif tag is Tlv.LABELS:
                 document["labels"] = value.decode("utf-8", "replace").split("\n")
+            elif tag in (Tlv.DEVICE_CLASS, Tlv.DOWNGRADE):
+                document[tag.name.lower()] = metadata.number(tag)
             elif tag is Tlv.OPERATORS:
                 document["operators"] = [
                     {"name": name_of(op.id), "version": op.version, "types": op.types}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,30 @@ from tinymldelta.cli.console import (
     refusals_exit_1,
     table,
 )
+from tinymldelta.cli.keyfiles import (
+    DECRYPTION_KEYS_OPTION,
+    PASSWORD_OPTION,
+    opened,
+    read_decryption_keys,
+)
 from tinymldelta.container.operators import decode_operators
 from tinymldelta.container.patch import Patch, PatchFault
 from tinymldelta.container.reader import is_format2, read_patch
-from tinymldelta.contract import Contract, LinkedOperator
+from tinymldelta.container.sealed import Envelope, read_envelope
+from tinymldelta.contract import Contract, ContractKey, LinkedOperator, SealedKey
 from tinymldelta.contractfile import parse_contract
 from tinymldelta.errors import Refusal
 from tinymldelta.explain import name_of
 from tinymldelta.facts import Facts, TensorFact, io_hash, opset_hash
 from tinymldelta.generate import read_facts
+from tinymldelta.keys import AgreementPrivate, is_sealed, key_text, type_name
 from tinymldelta.patching import PatchRefused
 from tinymldelta.tflm import kernels_text, type_names
 from tinymldelta.versions import version_text
 from tinymldelta.wire import constants as wire
 
 _TFLITE_IDENTIFIER = b"TFL3"
+_OPTIONAL = (wire.Tlv.TENSOR_NAMES, wire.Tlv.DEVICE_CLASS)  # asked for by some firmware alone
 
 
 def _tensor_json(tensor: TensorFact) -> dict[str, Any]:
@@ -95,6 +105,27 @@ def _decoder_for(patch: Patch) -> str | None:
     return "lean" if patch.header.flags & wire.F2_FLAG_LEAN else "default"
 
 
+def _signer_json(patch: Patch) -> dict[str, Any] | None:
+    signer = patch.header.signer
+    if signer is None:
+        return None
+    return {
+        "type": type_name(signer.kind),
+        "key_id": signer.key_id.hex(),
+        "body_crc": f"{signer.body_crc:#010x}",
+        "signature": patch.signature.hex(),
+    }
+
+
+def _envelope_json(envelope: Envelope) -> dict[str, Any]:
+    return {
+        "type": type_name(envelope.kind),
+        "key_id": envelope.key_id.hex(),
+        "head_bytes": envelope.head_bytes,
+        "patch_bytes": envelope.patch_bytes,
+    }
+
+
 def _patch_json(patch: Patch) -> dict[str, Any]:
     header = patch.header
     size = wire.DIGEST_SIZE[header.digest_kind]
@@ -109,6 +140,7 @@ def _patch_json(patch: Patch) -> dict[str, Any]:
         "metadata": metadata_json(patch.metadata),
         "chunks": len(patch.chunks),
         "decoder": _decoder_for(patch),
+        "signer": _signer_json(patch),
         "sizes": patch.sizes,
     }
 
@@ -116,7 +148,7 @@ def _patch_json(patch: Patch) -> dict[str, Any]:
 def _tlv_text(tag: wire.Tlv, value: int | bytes | None, format_: int) -> str:
     if value is None:
         wanted = any(rule.tlvs.get(format_) == tag for rule in wire.RULES.values())
-        return "missing" if wanted and tag is not wire.Tlv.TENSOR_NAMES else "-"
+        return "missing" if wanted and tag not in _OPTIONAL else "-"
     if isinstance(value, bytes):
         return _bytes_text(tag, value)
     if tag in (wire.Tlv.MODEL_VERSION, wire.Tlv.VERSION_FLOOR):
@@ -134,6 +166,10 @@ def _bytes_text(tag: wire.Tlv, value: bytes) -> str:
         return ", ".join(f"{name_of(op.id)} v{op.version} ({type_names(op.types)})" for op in needs)
     if tag is wire.Tlv.ACCURACY:
         return _accuracy_text(value)
+    if tag is wire.Tlv.DEVICE_CLASS:
+        return f"{int.from_bytes(value, 'little'):#010x}"
+    if tag is wire.Tlv.DOWNGRADE:
+        return f"for devices with a floor up to {version_text(int.from_bytes(value, 'little'))}"
     text = value.decode("utf-8", "replace")
     return ", ".join(text.split("\n")) if tag is wire.Tlv.LABELS else text
 
@@ -147,6 +183,22 @@ def _accuracy_text(value: bytes) -> str:
 
 def _linked_text(op: LinkedOperator) -> str:
     return f"{op.name} ≤ v{op.highest}"
+
+
+def _signature_text(patch: Patch) -> str:
+    signer = patch.header.signer
+    if signer is None:
+        return "-"
+    who = key_text(signer.kind, signer.key_id)
+    return f"by the {who}" if any(patch.signature) else f"none yet, made for the {who}"
+
+
+def _print_envelope(envelope: Envelope, where: str) -> None:
+    t = table("", "value", title=f"encrypted patch {where}")
+    t.add_row("encrypted to", key_text(envelope.kind, envelope.key_id))
+    t.add_row("bytes of envelope", f"{envelope.head_bytes:,}")
+    t.add_row("bytes of patch", f"{envelope.patch_bytes:,}, encrypted")
+    console().print(t)
 
 
 def _print_patch(patch: Patch, where: str) -> None:
@@ -173,9 +225,14 @@ def _print_patch(patch: Patch, where: str) -> None:
         t.add_row("chunks", str(len(patch.chunks)))
     else:
         t.add_row("decoder", _decoder_for(patch))
+        t.add_row("signature", _signature_text(patch))
     for part, count in patch.sizes.items():
         t.add_row(f"bytes of {part}", f"{count:,}")
     console().print(t)
+
+
+def _key_json(key: ContractKey | SealedKey) -> dict[str, Any]:
+    return {"type": type_name(key.kind), "key_id": key.id.hex(), "public": key.public.hex()}
 
 
 def _contract_json(contract: Contract) -> dict[str, Any]:
@@ -186,6 +243,9 @@ def _contract_json(contract: Contract) -> dict[str, Any]:
         "accept": contract.accept,
         "tflm_abi": contract.tflm_abi,
         "kernels": contract.kernels.text,
+        "device_class": contract.device_class,
+        "keys": list(map(_key_json, contract.keys)),
+        "sealed_keys": list(map(_key_json, contract.sealed_keys)),
         "operators": list(map(_linked_text, contract.operators)),
         "models": [
             {
@@ -200,6 +260,10 @@ def _contract_json(contract: Contract) -> dict[str, Any]:
             for m in contract.models
         ],
     }
+
+
+def _keys_text(keys: Sequence[ContractKey | SealedKey]) -> str:
+    return ", ".join(key.text for key in keys)
 
 
 def _other_kernels(accept: int) -> str:
@@ -219,6 +283,10 @@ def _print_contract(contract: Contract, where: str) -> None:
     t.add_row(
         "patches without digest", "taken" if contract.accept & wire.ACCEPT_NO_DIGEST else "no"
     )
+    t.add_row("device class", contract.device_class or "none")
+    t.add_row("signed by", _keys_text(contract.keys) or "nobody: unsigned patches are taken")
+    t.add_row("encrypted to", _keys_text(contract.sealed_keys) or "nobody")
+    t.add_row("anti-rollback", "yes" if contract.accept & wire.ANTI_ROLLBACK else "no")
     t.add_row("erase / write unit", f"{contract.erase_bytes:,} / {contract.write_bytes} bytes")
     t.add_row("operators", ", ".join(map(_linked_text, contract.operators)))
     for m in contract.models:
@@ -231,11 +299,41 @@ def _print_contract(contract: Contract, where: str) -> None:
     console().print(t)
 
 
+def _inspect_patch(
+    data: bytes, where: str, openers: tuple[AgreementPrivate, ...], as_json: bool
+) -> None:
+    """A patch; of an encrypted one what can be seen of it, and with its key all."""
+    envelope = None
+    try:
+        if is_sealed(data):
+            envelope = read_envelope(data, None)
+            if openers:
+                data = opened(data, where, openers)
+        if envelope is None or openers:
+            patch = read_patch(data, None)
+    except PatchFault as fault:
+        raise PatchRefused(where, fault.status, str(fault)) from fault
+    if as_json:
+        seen = _patch_json(patch) if envelope is None or openers else {"kind": "encrypted patch"}
+        print_json(seen | ({"envelope": _envelope_json(envelope)} if envelope else {}))
+        return
+    if envelope is not None:
+        _print_envelope(envelope, where)
+    if envelope is None or openers:
+        _print_patch(patch, where)
+    else:
+        click.echo("the rest is encrypted: give the private key with --decryption-key")
+
+
 @click.command()
 @click.argument("file", type=FILE)
+@DECRYPTION_KEYS_OPTION
+@PASSWORD_OPTION
 @JSON_OPTION
 @refusals_exit_1
-def inspect(file: Path, as_json: bool) -> None:
+def inspect(
+    file: Path, decryption_keys: tuple[Path, ...], password_env: str | None, as_json: bool
+) -> None:
     """Say what FILE is and what it holds: a .tflite model, a patch, or a contract.json."""
     data = read_bytes(file)
     where = str(file)
@@ -255,15 +353,9 @@ def inspect(file: Path, as_json: bool) -> None:
             print_json(_contract_json(contract))
         else:
             _print_contract(contract, where)
-    elif data[:1] == bytes((wire.FORMAT_1,)) or is_format2(data):
-        try:
-            patch = read_patch(data, None)
-        except PatchFault as fault:
-            raise PatchRefused(where, fault.status, str(fault)) from fault
-        if as_json:
-            print_json(_patch_json(patch))
-        else:
-            _print_patch(patch, where)
+    elif data[:1] == bytes((wire.FORMAT_1,)) or is_format2(data) or is_sealed(data):
+        openers = read_decryption_keys(decryption_keys, password_env)
+        _inspect_patch(data, where, openers, as_json)
     else:
         raise Refusal(
             where, "neither a .tflite model, nor a patch, nor a contract", "give one of these"

@@ -11,9 +11,12 @@ from tinymldelta.cli.check import check
 from tinymldelta.cli.codegen import codegen
 from tinymldelta.cli.device import device
 from tinymldelta.cli.inspect import inspect
+from tinymldelta.cli.keygen import keygen
 from tinymldelta.cli.patch import patch
 from tinymldelta.cli.push import push
+from tinymldelta.cli.sign import sign
 from tinymldelta.cli.sim import sim
+from tinymldelta.cli.verify import verify
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,5 +28,18 @@ def main() -> None:
     """
 
 
-for command in (inspect, arena, codegen, patch, check, apply, push, device, sim):
+for command in (
+    inspect,
+    arena,
+    codegen,
+    patch,
+    check,
+    apply,
+    keygen,
+    sign,
+    verify,
+    push,
+    device,
+    sim,
+):
     main.add_command(command)

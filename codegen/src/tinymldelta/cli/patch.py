@@ -28,9 +28,25 @@ from tinymldelta.cli.console import (
     write_output,
 )
 from tinymldelta.cli.gate import GateArguments, gate_json, gate_options, print_gate, run_gate
+from tinymldelta.cli.keyfiles import (
+    NUMBER_OPTION,
+    PASSWORD_OPTION,
+    read_signer,
+    read_verifiers,
+)
 from tinymldelta.container.patch import Metadata
+from tinymldelta.contract import Contract
 from tinymldelta.generate import read_facts
 from tinymldelta.interpreter import Interpreter, find_interpreter
+from tinymldelta.keys import (
+    AgreementPublic,
+    MacKey,
+    PrivateKey,
+    PublicKey,
+    key_text,
+    load_agreement_public,
+    type_name,
+)
 from tinymldelta.patching import (
     GIVEN_FIELDS,
     MadePatch,
@@ -40,6 +56,7 @@ from tinymldelta.patching import (
 )
 from tinymldelta.said import Said
 from tinymldelta.tflm import KernelBuild
+from tinymldelta.trust import recipient_of
 from tinymldelta.vectors import Vectors, read_vectors
 from tinymldelta.wire import constants as wire
 from tinymldelta.wire.constants import DigestKind
@@ -82,6 +99,51 @@ def _read_vectors(
             err=True,
         )
     return vectors, interpreter
+
+
+def _read_signs(
+    key: Path | None, number: int | None, variable: str | None, signer: Path | None
+) -> PrivateKey | MacKey | PublicKey | None:
+    """Who signs: a key that is here, or the public key of one that is not."""
+    if key is not None and signer is not None:
+        raise click.UsageError("--key signs here, --signer is for a signature that comes later")
+    if key is None and (number is not None or variable is not None):
+        raise click.UsageError("--key-number and --password-env are of --key, which is missing")
+    if key is not None:
+        return read_signer(key, number, variable)
+    if signer is not None:
+        (public,) = read_verifiers((signer,), None, None)
+        return public
+    return None
+
+
+def _recipient(
+    encrypt_for: Path | None, encrypt: bool, contract: Contract | None, where: str
+) -> AgreementPublic | None:
+    if encrypt_for is not None:
+        return load_agreement_public(read_bytes(encrypt_for), str(encrypt_for))
+    return recipient_of(contract, where) if encrypt else None
+
+
+def _signature_json(signs: PrivateKey | MacKey | PublicKey | None) -> dict[str, object] | None:
+    if signs is None:
+        return None
+    return {
+        "type": type_name(signs.kind),
+        "key_id": signs.id.hex(),
+        "awaited": isinstance(signs, PublicKey),
+    }
+
+
+def _report_keys(
+    signs: PrivateKey | MacKey | PublicKey | None, to: AgreementPublic | None, out: Path
+) -> None:
+    if isinstance(signs, PublicKey):
+        click.echo(f"not signed yet: `tmd sign {out}` with the {key_text(signs.kind, signs.id)}")
+    elif signs is not None:
+        click.echo(f"signed with the {key_text(signs.kind, signs.id)}")
+    if to is not None:
+        click.echo(f"encrypted to the {key_text(to.kind, to.id)}")
 
 
 def _vectors_text(vectors: Vectors | None, interpreter: Interpreter | None) -> str:
@@ -198,6 +260,34 @@ def _vectors_text(vectors: Vectors | None, interpreter: Interpreter | None) -> s
     metavar="OUT.img",
     help="Write what the slot will hold, TARGET with its test vectors: the base of the next patch.",
 )
+@click.option("--key", type=FILE, metavar="KEY", help="Sign: private key, or a device's secret.")
+@NUMBER_OPTION
+@PASSWORD_OPTION
+@click.option(
+    "--signer",
+    type=FILE,
+    metavar="PUB.pem",
+    help="Make the patch for a signature that comes later, by `tmd sign`, with this public key.",
+)
+@click.option(
+    "--device-class",
+    default="",
+    metavar="NAME",
+    help="The class of devices that the patch is for; the contract says it, if there is one.",
+)
+@click.option(
+    "--allow-downgrade",
+    type=Version(),
+    metavar="X",
+    help="Devices whose version floor is up to X may take TARGET though its version is lower.",
+)
+@click.option(
+    "--encrypt-for",
+    type=FILE,
+    metavar="PUB.pem",
+    help="Encrypt the signed patch to this public key of the devices.",
+)
+@click.option("--encrypt", is_flag=True, help="The same with the decryption key of the contract.")
 @gate_options
 @JSON_OPTION
 @refusals_exit_1
@@ -224,6 +314,14 @@ def patch(
     vectors_path: Path | None,
     tolerance: float | None,
     image: Path | None,
+    key: Path | None,
+    key_number: int | None,
+    password_env: str | None,
+    signer: Path | None,
+    device_class: str,
+    allow_downgrade: int | None,
+    encrypt_for: Path | None,
+    encrypt: bool,
     gate: GateArguments,
     as_json: bool,
 ) -> None:
@@ -233,6 +331,8 @@ def patch(
     the contract if one is given. Without one, --model says which of the firmware's models the patch
     is for; if that is left out too, the one that is called as BASE is. A target that is no .tflite
     needs --unguarded, or in format 1 --req-arena, --tflm-abi, --opset-hash and --io-hash by hand.
+
+    A firmware with keys takes signed patches only: give --key, or --signer to sign later.
     """
     guards = (req_arena, tflm_abi, opset_hash, io_hash)
     if unguarded and any(value is not None for value in guards):
@@ -244,12 +344,17 @@ def patch(
         raise click.UsageError(
             "--tolerance is for test vectors: add --test-vectors or --vectors-from-data"
         )
+    signs = _read_signs(key, key_number, password_env, signer)
+    if encrypt and encrypt_for is not None:
+        raise click.UsageError("--encrypt takes the contract's key: leave out --encrypt-for")
     said = Said(
         name=model_name or model_name_of(base),
         version=model_version,
         version_floor=version_floor,
         note=note,
         labels=read_labels(labels_path) if labels_path else (),
+        device_class=device_class,
+        downgrade=allow_downgrade,
     )
     contract, index = load_contract(contract_path, model_name)
     options = PatchOptions(
@@ -261,6 +366,8 @@ def patch(
         kernels=proven_on,
         given=Metadata(*guards),
         unguarded=unguarded,
+        signer=signs,
+        encrypt_to=_recipient(encrypt_for, encrypt, contract, str(out)),
     )
     chosen, _ = choose_format(options, contract, str(out))
     if chosen == wire.FORMAT_2 and (algo is not None or merge_gap is not None):
@@ -301,6 +408,12 @@ def patch(
     write_output(out, made.data)
     if image is not None:
         write_output(image, made.image)
+    if contract is not None and contract.accept & wire.ANTI_ROLLBACK and model_version is None:
+        click.echo(
+            "tmd: no --model-version was given, so TARGET is version 0, which devices of this "
+            "firmware take only as long as they had no higher one",
+            err=True,
+        )
     if as_json:
         print_json(
             {
@@ -319,6 +432,8 @@ def patch(
                     "run_by": interpreter.name if interpreter else None,
                 },
                 "accuracy": gate_json(gated),
+                "signature": _signature_json(signs),
+                "encrypted_to": options.encrypt_to.id.hex() if options.encrypt_to else None,
                 "image": str(image) if image else None,
                 "arena_origin": made.arena.origin if made.arena else None,
                 "proved": {
@@ -339,3 +454,4 @@ def patch(
         out,
         f"against {contract_path}" if contract_path else "without a contract",
     )
+    _report_keys(signs, options.encrypt_to, out)

@@ -26,11 +26,13 @@ from tinymldelta.cli.console import (
     table,
     write_output,
 )
+from tinymldelta.cli.keyring import secret_options
 from tinymldelta.cli.transport import missing_extra
 from tinymldelta.contract import Contract
 from tinymldelta.contractfile import contract_json, parse_contract
 from tinymldelta.errors import Refusal
 from tinymldelta.interpreter import ModelInference, find_interpreter
+from tinymldelta.keys import AgreementPrivate, MacKey, load_agreement_private
 from tinymldelta.native import (
     COMPILED_IN,
     CUT_ANYWHERE,
@@ -46,8 +48,16 @@ from tinymldelta.native import (
     read_note,
 )
 from tinymldelta.patching import PatchRefused
+from tinymldelta.trust import KeyRing
 from tinymldelta.versions import version_text
-from tinymldelta.wire.constants import MODEL_MAX, SMP_GROUP, STATUSES, Status, Tlv
+from tinymldelta.wire.constants import (
+    MODEL_MAX,
+    SMP_GROUP,
+    STATUSES,
+    SignatureKind,
+    Status,
+    Tlv,
+)
 
 _FLASH = click.argument("flash", type=FILE)
 _TRIAL_STARTS_MAX = 255
@@ -64,9 +74,41 @@ def _open(path: Path, inference: ModelInference | None = None) -> Device:
         note = json.loads(read_note(path))
         contract = parse_contract(json.dumps(note["contract"]), str(path))
         index = contract.model_index(note["model"])
+        secrets, openers = _read_secrets(note, str(path))
     except (ValueError, KeyError, TypeError) as error:
         raise Refusal(str(path), "its contract is damaged", "make it again") from error
-    return Device.load(contract, index, path, inference)
+    return Device.load(contract, index, path, inference, secrets=secrets, sealed=openers)
+
+
+def _secrets_json(keys: KeyRing) -> dict[str, Any]:
+    """What the device has in secret, as the note keeps it."""
+    return {
+        "secrets": [
+            {"kind": key.kind.name, "number": key.number, "secret": key.secret.hex()}
+            for key in keys.secrets
+        ],
+        "decryption_keys": [key.pem().decode() for key in keys.openers],
+    }
+
+
+def _read_secrets(note: dict[str, Any], where: str) -> tuple[list[MacKey], list[AgreementPrivate]]:
+    secrets = [
+        MacKey(SignatureKind[key["kind"]], bytes.fromhex(key["secret"]), key["number"])
+        for key in note["secrets"]
+    ]
+    return secrets, [load_agreement_private(pem.encode(), where) for pem in note["decryption_keys"]]
+
+
+def _check_secrets(contract: Contract, keys: KeyRing) -> None:
+    """Refuses a secret that no key of the contract stands for: a number was mistyped."""
+    for what, given, known in (
+        ("--mac-key", keys.contract_keys, contract.keys),
+        ("--decryption-key", keys.sealed_keys, contract.sealed_keys),
+    ):
+        for key in given:
+            if (key.kind, key.id) not in {(k.kind, k.id) for k in known}:
+                have = ", ".join(k.text for k in known) or "no such keys"
+                raise Refusal(what, f"the firmware does not know the {key.text}", f"it has: {have}")
 
 
 def _awake(path: Path) -> Device:
@@ -290,8 +332,9 @@ def _geometry(name: str | None, contract: Contract) -> Geometry:
     help="Link BASE into the firmware instead of writing it to slot 0.",
 )
 @MODEL_OPTION
-@JSON_OPTION
 @refusals_exit_1
+@secret_options
+@JSON_OPTION
 def init(
     flash: Path,
     contract_path: Path,
@@ -302,11 +345,16 @@ def init(
     progress: int,
     compiled_in: bool,
     model_name: str | None,
+    keys: KeyRing,
     as_json: bool,
 ) -> None:
-    """Make a device: erased flash, and BASE as the factory puts it there."""
+    """Make a device: erased flash, and BASE as the factory puts it there.
+
+    Keys that are given stay in FLASH in the clear, as on a device: give none that others rely on.
+    """
     contract, index = load_contract(contract_path, model_name)
     assert contract is not None  # the option is required
+    _check_secrets(contract, keys)
     model = read_bytes(base)
     described = contract.models[index].model_bytes
     if compiled_in and len(model) != described:
@@ -316,7 +364,14 @@ def init(
             "give the model that codegen was given",
         )
     options = Options(trial_starts, staging, progress)
-    with Device.create(contract, index, _geometry(geometry, contract), options) as device:
+    with Device.create(
+        contract,
+        index,
+        _geometry(geometry, contract),
+        options,
+        secrets=keys.secrets,
+        sealed=keys.openers,
+    ) as device:
         if compiled_in:
             device.compile_in(model)
         else:
@@ -325,6 +380,7 @@ def init(
         note = {
             "contract": json.loads(contract_json(contract)),
             "model": contract.models[index].name,
+            **_secrets_json(keys),
         }
         device.set_note(json.dumps(note).encode())
         device.save(flash)

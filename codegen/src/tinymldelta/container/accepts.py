@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tinymldelta.wire.constants import META_MAX, Decoder
+from tinymldelta.keys import Opener, Verifier
+from tinymldelta.wire.constants import META_MAX, Decoder, SignatureKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,11 @@ class Accepts:
     operators: what is linked, by id (`container.operators`)
     tensors, quantisation, tensor_names: hashes of in and out tensors
     write_bytes: the slots' write unit; meta_kept: bytes of metadata that a slot keeps
+    keys: who may sign, by kind and id; with some, unsigned patches are refused, without, signed
+        ones; a secret that is not there raises LookupError in `verify`
+    sealed_keys: to whom patches may be encrypted; of one that is not there, `agree` raises the same
+    device_class: CRC-32 of its name, 0 if the firmware has none
+    floor: lowest version by the newest record, which a signed patch may have leave to go below
     """
 
     formats: frozenset[int]
@@ -55,6 +61,10 @@ class Accepts:
     tensor_names: int = 0
     write_bytes: int = 1
     meta_kept: int = META_MAX
+    keys: Mapping[tuple[SignatureKind, bytes], Verifier] = field(default_factory=dict)
+    sealed_keys: tuple[Opener, ...] = ()
+    device_class: int = 0
+    floor: int = 0
 
     def has(self, flag: int) -> bool:
         """Whether the policy bit `flag` is set."""

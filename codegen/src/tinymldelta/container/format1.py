@@ -113,6 +113,8 @@ def _read_header(cursor: Cursor, accepts: Accepts | None) -> Header:
         raise PatchFault(Status.FORMAT, 0, f"format is {version[0]}, not {FORMAT_1}")
     if accepts is not None and FORMAT_1 not in accepts.formats:
         raise PatchFault(Status.FORMAT, 0, f"firmware does not take format {FORMAT_1}")
+    if accepts is not None and accepts.keys:
+        raise PatchFault(Status.UNSIGNED, 0, "format 1 is not signed, and the firmware has keys")
 
     data = cursor.take(F1_HEADER_SIZE, "the header")
     kind = _number(F1_HEADER["digest_kind"], data)

@@ -7,13 +7,24 @@ As in format1.py, the order of the checks is part of the format. Numbers of step
 from __future__ import annotations
 
 import hashlib
+import zlib
+from dataclasses import dataclass
 
 from tinymldelta.container.accepts import Accepts
 from tinymldelta.container.body2 import decode_body
 from tinymldelta.container.metadata import read_metadata
-from tinymldelta.container.patch import Header, Metadata, Patch, PatchFault, head_crc, sizes_of
+from tinymldelta.container.patch import (
+    Header,
+    Metadata,
+    Patch,
+    PatchFault,
+    Signer,
+    head_crc,
+    sizes_of,
+)
 from tinymldelta.container.reading import Outcome, check_guardrails
 from tinymldelta.container.source import Cursor
+from tinymldelta.keys import key_text
 from tinymldelta.wire.constants import (
     F2_BASE_DIGEST_BYTES,
     F2_CRC_BYTES,
@@ -21,29 +32,47 @@ from tinymldelta.wire.constants import (
     F2_FLAG_RESERVED,
     F2_FLAG_SAME_LENGTH,
     F2_FLAG_SIGNED,
+    F2_SIGNED_TARGET_DIGEST_BYTES,
+    F2_SIGNER,
+    F2_SIGNER_SIZE,
     F2_TARGET_DIGEST_BYTES,
     FORMAT_2,
     META_MAX,
     MODEL_MAX,
+    SIGNATURE_SIZE,
+    SIGNED_INFO,
     Decoder,
     DigestKind,
+    SignatureKind,
     Status,
 )
 
 _FORMAT_BITS = 0x0F
 _LAST_BYTE_MAX = 7  # of a number's fifth byte, which then stays below 2^31
+# Order of the group of P-256 (FIPS 186-5).
+_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """Steps 1 to 6. tlvs_at: where in the patch the metadata begin."""
+
+    header: Header
+    metadata: Metadata
+    signature: bytes
+    tlvs_at: int
+    sizes: dict[str, int]
 
 
 def read_patch(data: bytes, accepts: Accepts | None) -> Patch:
     """Read a patch and check all that can be checked without its base: everything but the body.
 
-    `accepts` None reads without a contract, as if it took everything. PatchFault for the first
-    fault.
+    `accepts` None reads without a contract, as if it took everything, and leaves signatures
+    unchecked. PatchFault for the first fault.
     """
-    cursor = Cursor(data)
-    header, metadata, sizes = _read_head(cursor, accepts)
-    _check_guardrails(cursor, header, metadata, accepts)
-    return Patch(header, metadata, (), sizes)
+    head = _read_head(Cursor(data), accepts)
+    _check_guardrails(head, accepts)
+    return Patch(head.header, head.metadata, (), head.sizes, head.signature)
 
 
 def apply_patch(base: bytes, patch: bytes, accepts: Accepts | None) -> Outcome:
@@ -53,52 +82,107 @@ def apply_patch(base: bytes, patch: bytes, accepts: Accepts | None) -> Outcome:
     """
     try:
         cursor = Cursor(patch)
-        header, metadata, _ = _read_head(cursor, accepts)
-        _check_guardrails(cursor, header, metadata, accepts)
+        head = _read_head(cursor, accepts)
+        header = head.header
+        _check_guardrails(head, accepts)
         _check_base(header, base)
-        lean = header.flags & F2_FLAG_LEAN != 0
-        target = decode_body(base, patch[cursor.position :], header.target_bytes, lean=lean)
-        if hashlib.sha256(target).digest()[:F2_TARGET_DIGEST_BYTES] != header.target_digest:
+        lean, body = header.flags & F2_FLAG_LEAN != 0, patch[cursor.position :]
+        target = decode_body(base, body, header.target_bytes, lean=lean)
+        if header.signer is not None and zlib.crc32(body) != header.signer.body_crc:
+            raise PatchFault(Status.BODY, cursor.position, "the body is not the signed one")
+        if hashlib.sha256(target).digest()[: len(header.target_digest)] != header.target_digest:
             raise PatchFault(Status.TARGET, 0, "the new model's digest is not that of the patch")
     except PatchFault as fault:
         return Outcome(fault.status, None, str(fault))
     return Outcome(Status.OK, target, "done")
 
 
-def _read_head(cursor: Cursor, accepts: Accepts | None) -> tuple[Header, Metadata, dict[str, int]]:
-    """Steps 1 to 5."""
+def _read_head(cursor: Cursor, accepts: Accepts | None) -> _Head:
+    """Steps 1 to 6. The cursor then stands behind the head."""
     flags = _read_first(cursor, accepts)
+    signed = flags & F2_FLAG_SIGNED != 0
     target_bytes = 0
     if not flags & F2_FLAG_SAME_LENGTH:
         target_bytes = _read_length(cursor, "target_bytes")
     header_end = cursor.position
     base_bytes = _read_length(cursor, "base_bytes")
-    base_digest = cursor.take(F2_BASE_DIGEST_BYTES + F2_TARGET_DIGEST_BYTES, "the digests")
+    base_digest = cursor.take(F2_BASE_DIGEST_BYTES, "the base's digest")
+    target_digest = cursor.take(
+        F2_SIGNED_TARGET_DIGEST_BYTES if signed else F2_TARGET_DIGEST_BYTES, "the target's digest"
+    )
     digests_end = cursor.position
+    signer = _read_signer(cursor, accepts) if signed else None
+    signer_end = cursor.position
     meta_bytes = _read_number(cursor, "meta_bytes")
     if meta_bytes > META_MAX:
         found = f"{meta_bytes} bytes of metadata, {META_MAX} are the most"
-        raise PatchFault(Status.METADATA, digests_end, found)
+        raise PatchFault(Status.METADATA, signer_end, found)
     header = Header(
         version=FORMAT_2,
         digest_kind=DigestKind.SHA256,
         chunks_n=0,
         base_bytes=base_bytes,
         target_bytes=target_bytes or base_bytes,
-        base_digest=base_digest[:F2_BASE_DIGEST_BYTES],
-        target_digest=base_digest[F2_BASE_DIGEST_BYTES:],
+        base_digest=base_digest,
+        target_digest=target_digest,
         meta_bytes=meta_bytes,
         flags=flags,
+        signer=signer,
     )
-    metadata = read_metadata(cursor, meta_bytes, FORMAT_2, accepts)
+    tlvs_at = cursor.position
+    metadata = read_metadata(cursor, meta_bytes, FORMAT_2, accepts, signed=signed)
     _check_crc(cursor)
+    crc_end = cursor.position
+    signature = b"" if signer is None else _read_signature(cursor, signer, accepts)
     sizes = sizes_of(
         header=header_end,
-        metadata=cursor.position - digests_end,
+        metadata=crc_end - signer_end,
         digests=digests_end - header_end,
+        signature=signer_end - digests_end + len(signature),
         body=len(cursor.data) - cursor.position,
     )
-    return header, metadata, sizes
+    return _Head(header, metadata, signature, tlvs_at, sizes)
+
+
+def _read_signer(cursor: Cursor, accepts: Accepts | None) -> Signer:
+    """Step 3 of a signed patch: who signed it, with a key that the firmware has."""
+    at = cursor.position
+    field = cursor.take(F2_SIGNER_SIZE, "the signer")
+    kind, key_id, body_crc = (
+        field[place.offset : place.offset + place.size] for place in F2_SIGNER.values()
+    )
+    if kind[0] not in SIGNATURE_SIZE:
+        raise PatchFault(Status.KEY, at, f"a signature of kind {kind[0]} is not known")
+    signer = Signer(SignatureKind(kind[0]), key_id, int.from_bytes(body_crc, "little"))
+    if accepts is not None and (signer.kind, key_id) not in accepts.keys:
+        raise PatchFault(Status.KEY, at, f"signed with {key_text(signer.kind, key_id)}")
+    return signer
+
+
+def _read_signature(cursor: Cursor, signer: Signer, accepts: Accepts | None) -> bytes:
+    """Step 6 of a signed patch: the signature is that of all bytes before it."""
+    at = cursor.position
+    signature = cursor.take(SIGNATURE_SIZE[signer.kind], "the signature")
+    if accepts is None:
+        return signature
+    digest = hashlib.sha256(SIGNED_INFO + cursor.data[:at]).digest()
+    key = accepts.keys[signer.kind, signer.key_id]
+    holds = signer.kind is not SignatureKind.ECDSA_P256 or _is_in_range(signature)
+    try:
+        holds = holds and key.verify(digest, signature)
+    except LookupError as error:
+        raise PatchFault(
+            Status.KEY, at, f"the secret {key_text(signer.kind, signer.key_id)} is not there"
+        ) from error
+    if not holds:
+        raise PatchFault(Status.SIGNATURE, at, "the signature is not that of the patch")
+    return signature
+
+
+def _is_in_range(signature: bytes) -> bool:
+    """Whether r and s of ECDSA are such as a signer writes: s in the lower half."""
+    r, s = (int.from_bytes(part, "big") for part in (signature[:32], signature[32:]))
+    return 0 < r < _P256_ORDER and 0 < s <= _P256_ORDER // 2
 
 
 def _check_crc(cursor: Cursor) -> None:
@@ -122,8 +206,10 @@ def _read_first(cursor: Cursor, accepts: Accepts | None) -> int:
     wanted = Decoder.LEAN if first & F2_FLAG_LEAN else Decoder.DEFAULT
     if accepts is not None and accepts.decoder != wanted:
         raise PatchFault(Status.DECODER, 0, f"the patch is for a {wanted.name.lower()} decoder")
-    if first & F2_FLAG_SIGNED:
-        raise PatchFault(Status.SIGNATURE, 0, "the patch is signed")
+    if accepts is not None and first & F2_FLAG_SIGNED and not accepts.keys:
+        raise PatchFault(Status.KEY, 0, "the patch is signed, and the firmware has no keys")
+    if accepts is not None and not first & F2_FLAG_SIGNED and accepts.keys:
+        raise PatchFault(Status.UNSIGNED, 0, "the patch is not signed, and the firmware has keys")
     return first & ~_FORMAT_BITS
 
 
@@ -150,16 +236,13 @@ def _read_length(cursor: Cursor, what: str) -> int:
     return length
 
 
-def _check_guardrails(
-    cursor: Cursor, header: Header, metadata: Metadata, accepts: Accepts | None
-) -> None:
-    """Step 6, first half. The cursor stands behind the head."""
-    tlvs_at = cursor.position - F2_CRC_BYTES - header.meta_bytes
-    check_guardrails(header, metadata, accepts, lengths_at=1, tlvs_at=tlvs_at)
+def _check_guardrails(head: _Head, accepts: Accepts | None) -> None:
+    """Step 7, first half."""
+    check_guardrails(head.header, head.metadata, accepts, lengths_at=1, tlvs_at=head.tlvs_at)
 
 
 def _check_base(header: Header, base: bytes) -> None:
-    """Step 6, second half."""
+    """Step 7, second half."""
     if len(base) != header.base_bytes:
         found = f"patch is for a base of {header.base_bytes} bytes, the model has {len(base)}"
         raise PatchFault(Status.BASE, 0, found)

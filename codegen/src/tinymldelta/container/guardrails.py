@@ -25,6 +25,7 @@ from tinymldelta.wire.constants import (
     RULES,
     Rule,
     Status,
+    Tlv,
     Verdict,
 )
 
@@ -62,13 +63,16 @@ def store_refusal(
 ) -> tuple[Status, str] | None:
     """What a store has against a patch that the guardrails let pass, or None: status and clause.
 
-    As a device does it whose records know of no version floor and no model that failed. `accepts`
-    None: what depends on the firmware is taken as accepted.
+    As a device does it whose records know of no model that failed, and of the floor that `accepts`
+    has. `accepts` None: what depends on the firmware is taken as accepted.
     """
     version, vectors_at = metadata.model_version or 0, metadata.self_test
     if accepts is not None and version < accepts.lowest_version:
         lowest = version_text(accepts.lowest_version)
         return Status.VERSION, f"version {version_text(version)}, firmware takes {lowest} or later"
+    if accepts is not None and version < accepts.floor and not _may_go_down(metadata, accepts):
+        least = version_text(accepts.floor)
+        return Status.VERSION, f"version {version_text(version)}, the device takes {least} or later"
     floor = metadata.version_floor or 0
     if floor > version:
         return Status.METADATA, f"the version floor {version_text(floor)} is above the version"
@@ -80,6 +84,12 @@ def store_refusal(
     if accepts is not None and not accepts.self_test:
         return Status.SELF_TEST, "the firmware does not run test vectors"
     return None
+
+
+def _may_go_down(metadata: Metadata, accepts: Accepts) -> bool:
+    """Whether the patch, which is then signed, allows a version below the records' floor."""
+    allowed = metadata.number(Tlv.DOWNGRADE)
+    return allowed is not None and accepts.floor <= allowed
 
 
 def slot_need(metadata: Metadata, header: Header, write_bytes: int) -> int:
@@ -94,6 +104,8 @@ def _evaluate(rule: Rule, metadata: Metadata, header: Header, accepts: Accepts) 
     tag = RULES[rule].tlvs[header.version]
     if tag and metadata.value(tag) is None:
         if rule is Rule.TENSOR_NAMES and _policy(rule, accepts) is Verdict.FREE:
+            return RuleResult(rule, Verdict.FREE, None, 0)
+        if rule is Rule.CLASS and accepts.device_class == 0:
             return RuleResult(rule, Verdict.FREE, None, 0)
         waived = accepts.has(ACCEPT_UNGUARDED)
         return RuleResult(rule, Verdict.WAIVED if waived else Verdict.MISSING, None, 0)
@@ -125,8 +137,8 @@ def _compared(rule: Rule, metadata: Metadata, header: Header, accepts: Accepts) 
         # Names are compared; numbers stand for them.
         return zlib.crc32(metadata.model_name or b""), zlib.crc32(accepts.name.encode())
     old = header.version == FORMAT_1
-    need = metadata.value(RULES[rule].tlvs[header.version])
-    assert isinstance(need, int)
+    need = metadata.number(RULES[rule].tlvs[header.version])
+    assert need is not None
     return need, {
         Rule.ARENA: accepts.arena_bytes,
         Rule.ABI: accepts.tflm_abi if old else accepts.kernels,
@@ -134,6 +146,7 @@ def _compared(rule: Rule, metadata: Metadata, header: Header, accepts: Accepts) 
         Rule.IO: accepts.io_hash if old else accepts.tensors,
         Rule.QUANTISATION: accepts.quantisation,
         Rule.TENSOR_NAMES: accepts.tensor_names,
+        Rule.CLASS: accepts.device_class,
     }[rule]
 
 

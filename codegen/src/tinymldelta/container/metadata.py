@@ -15,7 +15,7 @@ _VALUE_MAX = 255
 
 
 def read_metadata(
-    cursor: Cursor, meta_bytes: int, format_: int, accepts: Accepts | None
+    cursor: Cursor, meta_bytes: int, format_: int, accepts: Accepts | None, *, signed: bool = False
 ) -> Metadata:
     """Step 3 of format 1, step 4 of format 2."""
     end = cursor.position + meta_bytes
@@ -35,6 +35,8 @@ def read_metadata(
         name = _known(at, tag, length, format_)
         if name.lower() in values:
             raise PatchFault(Status.METADATA, at, f"TLV {name} stands twice")
+        if tag == Tlv.DOWNGRADE and not signed:
+            raise PatchFault(Status.METADATA, at, "TLV DOWNGRADE stands in signed patches only")
         kept += TLV_HEAD_BYTES + length
         if format_ != FORMAT_1 and accepts is not None and kept > accepts.meta_kept:
             found = f"more than the {accepts.meta_kept} bytes of metadata that the firmware keeps"

@@ -10,7 +10,15 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tinymldelta.wire.constants import F1_HEADER, DigestKind, Encoding, Field, Status, Tlv
+from tinymldelta.wire.constants import (
+    F1_HEADER,
+    DigestKind,
+    Encoding,
+    Field,
+    SignatureKind,
+    Status,
+    Tlv,
+)
 
 DIGEST_FIELD_BYTES = F1_HEADER["base_digest"].size
 RUN_MAX = 256  # bytes that one pair of RLE stands for at most; its count is then written as 0
@@ -30,11 +38,20 @@ class PatchFault(Exception):  # noqa: N818 - a fault of the patch, not an error 
 
 
 @dataclass(frozen=True, slots=True)
+class Signer:
+    """Who signed a patch of format 2. key_id: 4 bytes; body_crc: CRC-32 of the body."""
+
+    kind: SignatureKind
+    key_id: bytes
+    body_crc: int
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """What stands before the metadata, in either format. Lengths are in bytes.
 
     Of format 1, both digests are the whole 32-byte field; of format 2, what the patch carries of
-    them, and chunks_n is 0.
+    them, and chunks_n is 0. signer: None if the patch is not signed.
     """
 
     version: int
@@ -46,6 +63,7 @@ class Header:
     target_digest: bytes
     meta_bytes: int
     flags: int
+    signer: Signer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +90,19 @@ class Metadata:
     note: bytes | None = None
     labels: bytes | None = None
     accuracy: bytes | None = None
+    device_class: bytes | None = None
+    downgrade: bytes | None = None
     vendor: tuple[tuple[int, bytes], ...] = ()
 
     def value(self, tag: int) -> int | bytes | None:
         """The value of the known TLV `tag`, or None. ValueError if the tag is not known."""
         value: int | bytes | None = getattr(self, Tlv(tag).name.lower())
         return value
+
+    def number(self, tag: int) -> int | None:
+        """The same of a TLV whose value is a number or stands for one, as `DEVICE_CLASS` does."""
+        value = self.value(tag)
+        return int.from_bytes(value, "little") if isinstance(value, bytes) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +133,29 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A whole patch. chunks: of format 1; sizes: bytes by part, of which `total` is the sum."""
+    """A whole patch. chunks: of format 1; sizes: bytes by part, of which `total` is the sum.
+
+    signature: as long as its kind has it; empty if the patch is not signed.
+    """
 
     header: Header
     metadata: Metadata
     chunks: tuple[Chunk, ...]
     sizes: dict[str, int]
+    signature: bytes = b""
 
 
-def sizes_of(header: int, metadata: int, digests: int, body: int) -> dict[str, int]:
-    """Bytes of a patch by part, from those of each. Nothing is signed yet."""
+def sizes_of(
+    header: int, metadata: int, digests: int, body: int, signature: int = 0
+) -> dict[str, int]:
+    """Bytes of a patch by part, from those of each. signature: with what says who signed."""
     return {
         "header": header,
         "metadata": metadata,
         "digests": digests,
-        "signature": 0,
+        "signature": signature,
         "body": body,
-        "total": header + metadata + digests + body,
+        "total": header + metadata + digests + signature + body,
     }
 
 

@@ -27,8 +27,10 @@ from tinymldelta.container.metadata import read_metadata
 from tinymldelta.container.patch import Header as PatchHeader
 from tinymldelta.container.patch import Metadata, PatchFault
 from tinymldelta.container.reader import read_patch
+from tinymldelta.container.sealed import read_envelope
 from tinymldelta.container.source import Cursor
 from tinymldelta.errors import Refusal
+from tinymldelta.keys import is_sealed
 from tinymldelta.patching import PatchRefused
 from tinymldelta.smp import messages
 from tinymldelta.smp.messages import FinishReply, StatusReply
@@ -259,6 +261,29 @@ def _is_base(header: PatchHeader, status: StatusReply) -> bool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """What can be told from here of a device that a patch is for.
+
+    header: what the patch says of base and target; None if it is encrypted, and then only a change
+    of the active model tells. before: how the device was at first.
+    """
+
+    header: PatchHeader | None
+    before: StatusReply
+
+    def has_target(self, now: StatusReply) -> bool:
+        if self.header is None:
+            return now.sha != self.before.sha
+        return _is_target(self.header, now)
+
+    def has_base(self, now: StatusReply) -> bool:
+        """Whether the device may still have the patch's base."""
+        if self.header is None:
+            return now.sha == self.before.sha
+        return _is_base(self.header, now)
+
+
 class _Push:
     """One patch on its way."""
 
@@ -355,27 +380,36 @@ async def push(
 ) -> Outcome:
     """Bring a patch to a device. Refuses before anything is sent if the patch is not for it.
 
-    where: what the patch is called in messages; progress: called with the bytes that are there.
+    where: what the patch is called in messages; progress: called with the bytes that are there. An
+    encrypted patch is sent whatever it holds: only the device can tell.
     """
+    header = None
     try:
-        header = read_patch(patch, None).header
+        if is_sealed(patch):
+            read_envelope(patch, None)  # it is one, at least
+        else:
+            header = read_patch(patch, None).header
     except PatchFault as fault:
         raise PatchRefused(where, fault.status, str(fault)) from fault
     status = await link.ask(messages.Status, tries=3, model=model)
-    if _is_target(header, status):
+    judge = _Judge(header, status)
+    if judge.has_target(status):
         return Outcome(True, 0, 0, status)
-    if not _is_base(header, status):
+    if not judge.has_base(status):
         have = f"{status.bytes:,} bytes, SHA-256 {status.sha.hex()[:16]}..."
         raise PatchRefused(
             where, Status.BASE, f"made for another base than the device has ({have})"
         )
     pushing = _Push(link, patch, where, model, progress)
     try:
-        await pushing.run(lambda now: _is_target(header, now))
+        await pushing.run(judge.has_target)
     except PatchRefused as refusal:
         raise PatchRefused(where, refusal.status) from refusal
     status = await link.ask(messages.Status, model=model)
-    if _is_base(header, status) and not _is_target(header, status):
+    if header is None and status.updates == judge.before.updates:
+        # The same transfer once more: the device has done it, and says again how it ended.
+        return Outcome(True, pushing.start, pushing.sent, status)
+    if judge.has_base(status) and not judge.has_target(status):
         what = "the device applied it, and is back at its old model: the new one failed its trial"
         raise PatchRefused(where, Status.REVERTED, what)
     return Outcome(False, pushing.start, pushing.sent, status)

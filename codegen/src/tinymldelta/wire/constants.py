@@ -13,7 +13,7 @@ class Field(NamedTuple):
     size: int
 
 
-WIRE_VERSION: Final = 4
+WIRE_VERSION: Final = 5
 
 META_MAX: Final = 1024  # bytes of metadata in one patch
 CHUNK_PAYLOAD_MAX: Final = 65535  # bytes of encoded payload in one chunk of format 1
@@ -32,12 +32,13 @@ class Decoder(IntEnum):
     DEFAULT = 2  # every patch of format 2
 
 
-F2_FLAG_SIGNED: Final = 0x10  # an area with signatures follows the metadata
+F2_FLAG_SIGNED: Final = 0x10  # the patch is signed: who signed it stands behind the digests, the signature behind the head
 F2_FLAG_SAME_LENGTH: Final = 0x20  # the target is as long as the base; its length is left out
 F2_FLAG_LEAN: Final = 0x40  # the body is for a lean decoder
 F2_FLAG_RESERVED: Final = 0x80  # 0
 F2_BASE_DIGEST_BYTES: Final = 8
 F2_TARGET_DIGEST_BYTES: Final = 16
+F2_SIGNED_TARGET_DIGEST_BYTES: Final = 32
 F2_CRC_BYTES: Final = 4
 F2_RANGES: Final = 8  # ranges of words that are changed ahead of their place
 F2_POOL: Final = 256  # words in the pool
@@ -201,6 +202,7 @@ ACCEPT_KERNELS_WARNED: Final = 0x0004  # models proven on other kernels are take
 ACCEPT_KERNELS: Final = 0x0008  # models proven on other kernels are taken
 ACCEPT_QUANTISATION: Final = 0x0010  # scales and zero points of in and out tensors are free: the application reads them from the tensors
 COMPARE_NAMES: Final = 0x0020  # names of in and out tensors are compared too
+ANTI_ROLLBACK: Final = 0x0040  # a model that is confirmed shuts out all lower versions, whatever its `VERSION_FLOOR`
 
 TLV_VENDOR_FIRST: Final = 0x80
 
@@ -218,6 +220,45 @@ DIGEST_SIZE: Final[dict[int, int]] = {
     DigestKind.SHA256: 32,
     DigestKind.CMAC: 16,
 }
+
+
+class SignatureKind(IntEnum):
+    ED25519 = 1
+    ECDSA_P256 = 2
+    HMAC_SHA256 = 3
+    AES_CMAC = 4
+
+
+SIGNATURE_SIZE: Final[dict[int, int]] = {
+    SignatureKind.ED25519: 64,
+    SignatureKind.ECDSA_P256: 64,
+    SignatureKind.HMAC_SHA256: 32,
+    SignatureKind.AES_CMAC: 16,
+}
+# Bytes of a public key; 0: the key is a secret of the device.
+SIGNATURE_KEY_SIZE: Final[dict[int, int]] = {
+    SignatureKind.ED25519: 32,
+    SignatureKind.ECDSA_P256: 64,
+    SignatureKind.HMAC_SHA256: 0,
+    SignatureKind.AES_CMAC: 0,
+}
+SIGNED_INFO: Final = b"tinymldelta signed patch 1"  # what is signed begins with this text
+
+
+class AgreementKind(IntEnum):
+    X25519 = 1
+    ECDH_P256 = 2
+
+
+AGREEMENT_KEY_SIZE: Final[dict[int, int]] = {
+    AgreementKind.X25519: 32,
+    AgreementKind.ECDH_P256: 64,
+}
+SEALED_FIRST: Final = 3
+SEALED_KEY_BYTES: Final = 16
+SEALED_CHUNK_BYTES: Final = 256
+SEALED_TAG_BYTES: Final = 8
+SEALED_INFO: Final = b"tinymldelta sealed patch 1"
 
 
 class Encoding(IntEnum):
@@ -245,6 +286,13 @@ F1_CHUNK: Final[dict[str, Field]] = {
     "has_crc": Field(7, 1),
 }
 F1_CHUNK_SIZE: Final = 8
+
+F2_SIGNER: Final[dict[str, Field]] = {
+    "kind": Field(0, 1),
+    "key": Field(1, 4),
+    "body_crc": Field(5, 4),
+}
+F2_SIGNER_SIZE: Final = 9
 
 RECORD: Final[dict[str, Field]] = {
     "magic": Field(0, 2),
@@ -323,6 +371,8 @@ class Tlv(IntEnum):
     NOTE = 0x0e
     LABELS = 0x0f
     ACCURACY = 0x10
+    DEVICE_CLASS = 0x11
+    DOWNGRADE = 0x12
 
 
 class TlvText(NamedTuple):
@@ -376,7 +426,7 @@ TLVS: Final[dict[Tlv, TlvText]] = {
         4,
         True,
         (1, 2),
-        "lowest version that the device takes once the target is confirmed",
+        "lowest version that the device takes once the target is confirmed; no record ever has a lower one again",
     ),
     Tlv.SELF_TEST: TlvText(
         4,
@@ -448,6 +498,20 @@ TLVS: Final[dict[Tlv, TlvText]] = {
         (2,),
         "how base and target did on the data that the patch was gated with, as below",
     ),
+    Tlv.DEVICE_CLASS: TlvText(
+        4,
+        4,
+        False,
+        (2,),
+        "for which class of devices the patch is; CRC-32 of its name, as a u32",
+    ),
+    Tlv.DOWNGRADE: TlvText(
+        4,
+        4,
+        False,
+        (2,),
+        "the target may be lower than the floor of the records, as long as that is not above this version; a u32, and only in a signed patch",
+    ),
 }
 
 
@@ -459,7 +523,8 @@ class Rule(IntEnum):
     IO = 4
     QUANTISATION = 5
     TENSOR_NAMES = 6
-    SLOT = 7
+    CLASS = 7
+    SLOT = 8
 
 
 class RuleText(NamedTuple):
@@ -517,6 +582,12 @@ RULES: Final[dict[Rule, RuleText]] = {
         "names of in and out tensors are unchanged",
         "names of in and out tensors {need:#010x}, firmware has {have:#010x}",
     ),
+    Rule.CLASS: RuleText(
+        {2: Tlv.DEVICE_CLASS},
+        "equal",
+        "the patch is for this class of devices, if the firmware has one",
+        "made for the device class {need:#010x}, firmware has {have:#010x}",
+    ),
     Rule.SLOT: RuleText(
         {1: 0, 2: 0},
         "at_most",
@@ -573,6 +644,10 @@ class Status(IntEnum):
     TRAILING = -25
     DECODER = -26
     SIGNATURE = -27
+    KEY = -28
+    UNSIGNED = -29
+    CRYPTO = -30
+    SEAL = -31
     UNGUARDED = -40
     ARENA = -41
     ABI = -42
@@ -586,6 +661,7 @@ class Status(IntEnum):
     NAME = -50
     QUANTISATION = -51
     TENSOR_NAMES = -52
+    CLASS = -53
     CHUNK_ENCODING = -60
     CHUNK_ORDER = -61
     CHUNK_BOUNDS = -62
@@ -688,8 +764,24 @@ STATUSES: Final[dict[Status, StatusText]] = {
         "make the patch with `tmd patch --contract` for this firmware",
     ),
     Status.SIGNATURE: StatusText(
-        "the patch is signed, and the firmware cannot check signatures",
-        "send an unsigned patch, or update the firmware",
+        "the signature is not that of the patch",
+        "send the patch again, as it was signed",
+    ),
+    Status.KEY: StatusText(
+        "the patch is signed or encrypted with a key that the firmware does not have",
+        "use one of the keys that the firmware's contract names",
+    ),
+    Status.UNSIGNED: StatusText(
+        "the patch is not signed, and the firmware takes signed patches only",
+        "sign the patch with `tmd patch --key` or `tmd sign`",
+    ),
+    Status.CRYPTO: StatusText(
+        "the firmware's cryptography failed",
+        "check the crypto port: its keys, its memory, its hardware",
+    ),
+    Status.SEAL: StatusText(
+        "the encrypted patch is not as it was sent",
+        "send the patch again, as it was encrypted",
     ),
     Status.UNGUARDED: StatusText(
         "a guardrail TLV is missing",
@@ -742,6 +834,10 @@ STATUSES: Final[dict[Status, StatusText]] = {
     Status.TENSOR_NAMES: StatusText(
         "the target's in or out tensors have other names than those the application was built for",
         "keep the names, or let the contract not compare them",
+    ),
+    Status.CLASS: StatusText(
+        "the patch is for another class of devices",
+        "make the patch with `--device-class` or `--contract` of the devices that it is sent to",
     ),
     Status.CHUNK_ENCODING: StatusText(
         "a chunk has an unknown encoding or an impossible length",

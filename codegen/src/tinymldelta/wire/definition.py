@@ -64,6 +64,31 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
+class SignatureKind:
+    """`bytes`: of a signature; `key_bytes`: of a public key, 0 where the key is a secret."""
+
+    name: str
+    value: int
+    bytes: int
+    key_bytes: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """An encrypted patch. first: low 4 bits of its first byte; key_bytes: of each of the two keys.
+
+    chunk_bytes: of ciphertext that have a tag of tag_bytes behind them.
+    """
+
+    first: int
+    key_bytes: int
+    chunk_bytes: int
+    tag_bytes: int
+    info: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tlv:
     """A kind of metadata. `least` to `most`: lengths of the value in bytes; others are refused."""
 
@@ -176,6 +201,10 @@ class WireDefinition:
     format2: Format2
     accept_flags: tuple[Value, ...]
     digest_kinds: tuple[Value, ...]
+    signature_kinds: tuple[SignatureKind, ...]
+    signed_info: str
+    agreement_kinds: tuple[Value, ...]
+    sealed: Sealed
     encodings: tuple[Value, ...]
     verdicts: tuple[Value, ...]
     layouts: tuple[Layout, ...]
@@ -286,11 +315,22 @@ def load_wire_definition(path: Path) -> WireDefinition:
         format2=read_format2(raw["format2"]),
         accept_flags=_values(raw["accept_flags"]),
         digest_kinds=_values(raw["digest_kinds"]),
+        signature_kinds=tuple(SignatureKind(**kind) for kind in raw["signature_kinds"]),
+        signed_info=raw["signed_info"],
+        agreement_kinds=_values(raw["agreement_kinds"]),
+        sealed=Sealed(
+            raw["sealed_first"],
+            raw["sealed_key_bytes"],
+            raw["sealed_chunk_bytes"],
+            raw["sealed_tag_bytes"],
+            raw["sealed_info"],
+        ),
         encodings=_values(raw["format1"]["encodings"]),
         verdicts=_values(raw["verdicts"]),
         layouts=(
             _layout("F1_HEADER", "header of format 1", raw["format1"]["header"]),
             _layout("F1_CHUNK", "chunk header of format 1", raw["format1"]["chunk"]),
+            _layout("F2_SIGNER", "signer of format 2", raw["format2"]["signer"]),
             _layout("RECORD", "record in flash", raw["record"]),
             _layout("ENTRY", "record's entry for one slot", raw["record_slot"]),
             _layout("STAGING", "first block of a staging region", raw["staging"]),

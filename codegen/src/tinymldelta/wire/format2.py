@@ -53,6 +53,7 @@ class Format2:
     flags: tuple[Constant, ...]
     base_digest_bytes: int
     target_digest_bytes: int
+    signed_target_digest_bytes: int
     crc_bytes: int
     operations: tuple[str, ...]
     element_types: tuple[str, ...]
@@ -98,6 +99,7 @@ def read_format2(raw: dict[str, Any]) -> Format2:
         flags=_constants(raw["flags"]),
         base_digest_bytes=raw["base_digest_bytes"],
         target_digest_bytes=raw["target_digest_bytes"],
+        signed_target_digest_bytes=raw["signed_target_digest_bytes"],
         crc_bytes=raw["crc_bytes"],
         operations=tuple(raw["operations"]),
         element_types=tuple(raw["element_types"]),

@@ -43,6 +43,17 @@ def spec_tables(wire: WireDefinition) -> dict[str, str]:
     tables["encodings"] = _table(
         ("encoding", "value", "meaning"), [(f"`{v.name}`", v.value, v.text) for v in wire.encodings]
     )
+    tables["signature_kinds"] = _table(
+        ("kind", "value", "bytes", "bytes of a public key", "meaning"),
+        [
+            (f"`{k.name}`", k.value, k.bytes, k.key_bytes or "-", k.text)
+            for k in wire.signature_kinds
+        ],
+    )
+    tables["agreement_kinds"] = _table(
+        ("kind", "value", "bytes of a public key", "meaning"),
+        [(f"`{v.name}`", v.value, v.bytes, v.text) for v in wire.agreement_kinds],
+    )
     tables["accept_flags"] = _table(
         ("flag", "value", "policy"),
         [(f"`{v.name}`", f"{v.value:#06x}", v.text) for v in wire.accept_flags],

@@ -133,6 +133,15 @@ int tmd_zephyr_get_metadata(struct tmd_zephyr_model *m, uint8_t tag, void *buf,
 void tmd_zephyr_set_inference(struct tmd_zephyr_model *m, const struct tmd_inference *inference);
 
 /*
+ * With CONFIG_TMD_VERIFY: by what signatures are checked and patches decrypted, in place of what Kconfig
+ * chose; for all models, and best before the first other call to one. NULL: what Kconfig chose. `crypto`
+ * stays the caller's and has to live on. Its functions are called from whatever takes a patch, with the
+ * model's lock held. <tinymldelta/psa.h>, <tinymldelta/monocypher.h> and <tinymldelta/hmac.h> have ports
+ * whose keys the application names itself.
+ */
+void tmd_zephyr_set_crypto(const struct tmd_crypto *crypto);
+
+/*
  * Around one inference, in one thread. With CONFIG_TMD_EXCLUSIVE_FLASH no update of any model
  * writes flash between the two, and begin waits until a piece that is being written is done;
  * otherwise they do nothing.
