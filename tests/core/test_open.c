@@ -349,6 +349,46 @@ static void test_decay_with_nowhere_to_go(void)
 	}
 }
 
+/*
+ * Found by fuzzing: a streamed update writes slot 0, which still holds the factory's model; the active
+ * one cannot be read for a moment, and slot 0 is given out instead. Then the update must not go on.
+ */
+static void test_the_slot_that_is_written_becomes_the_active_one(void)
+{
+	for (size_t g = 0; g < SMALL_N; g++) {
+		for (uint32_t sent = 1; sent < 300u; sent += 23u) {
+			struct tmd_model opened;
+			int err;
+
+			set_up(&small[g], BENCH_FACTORY, 0);
+			EXPECT_STATUS(bench_send(&b, &patch, 50), TMD_OK);
+			EXPECT_STATUS(bench_boot(&b), TMD_OK);
+			context("%s, %u bytes sent", small[g].name, (unsigned int)sent);
+			EXPECT_STATUS(tmd_update_begin(&b.device.update, store), TMD_OK);
+			EXPECT_STATUS(tmd_update_write(&b.device.update, from_target.at, sent), TMD_OK);
+			store->fresh = false;
+			b.fault = BENCH_FAULT_READ;
+			b.fault_at = b.device.sim.counts.reads + 1u;
+			err = tmd_store_open(store, &opened);
+			b.fault = BENCH_FAULT_NONE;
+			if (err == TMD_OK && opened.slot == 0u) {
+				EXPECT(runs(&opened, &base));
+				EXPECT_STATUS(tmd_update_write(&b.device.update, &from_target.at[sent],
+							       from_target.n - sent),
+					      TMD_ERR_BUSY);
+				EXPECT_STATUS(tmd_update_finish(&b.device.update), TMD_ERR_BUSY);
+				EXPECT(runs(&opened, &base));
+				tmd_store_close(store, &opened);
+				EXPECT(bench_holds(&b, &base));
+				EXPECT_STATUS(bench_send(&b, &patch, 50), TMD_OK);
+				EXPECT(bench_holds(&b, &target));
+			}
+			tear_down();
+		}
+	}
+}
+
+
 /* What was open when its trial ended can be read on; no update touches it before it is closed. */
 static void test_open_over_a_revert(void)
 {
@@ -478,6 +518,7 @@ int main(void)
 	RUN(test_one_update_at_a_time);
 	RUN(test_decay_during_an_update);
 	RUN(test_decay_with_nowhere_to_go);
+	RUN(test_the_slot_that_is_written_becomes_the_active_one);
 	RUN(test_open_over_a_revert);
 	RUN(test_decay_between_opens);
 	RUN(test_read_errors);

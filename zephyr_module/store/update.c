@@ -228,13 +228,17 @@ static int take_any(struct tmd_update *u, const uint8_t *data, size_t bytes)
 	return take(u, data, bytes);
 }
 
-/* Is it running, and has no other update begun since? */
+/*
+ * Is it running, and has no other update begun since? Nor may the slot that it writes have become the
+ * active one: it can, while it holds what it held, if the active one cannot be read for a moment.
+ */
 static int may_go_on(const struct tmd_update *u)
 {
 	if (u->step != STEP_RUNNING) {
 		return TMD_ERR_ARGUMENT;
 	}
-	return u->turn == u->store->turn ? TMD_OK : TMD_ERR_BUSY;
+	return u->turn == u->store->turn && u->slot != u->store->active.slot ? TMD_OK
+									     : TMD_ERR_BUSY;
 }
 
 int tmd_update_write(struct tmd_update *u, const void *data, size_t bytes)

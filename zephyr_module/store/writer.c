@@ -237,7 +237,7 @@ static int enter_unit(struct tmd_update *u)
 	int err = TMD_OK;
 
 	/* Cannot be: guardrail SLOT and mount's geometry keep us inside. But nothing is worse. */
-	if (bytes == 0u || u->slot == store->active.slot) {
+	if (bytes == 0u) {
 		return TMD_ERR_ARGUMENT;
 	}
 	if (u->position != 0u) {
