@@ -285,7 +285,7 @@ int tmd_patch_head(struct tmd_patch *patch, const struct tmd_contract *contract,
 int tmd_patch_verify(struct tmd_patch *patch, const struct tmd_contract *contract,
 		     const struct tmd_crypto *crypto)
 {
-	const struct tmd_key *key = &contract->keys[patch->head.key];
+	const struct tmd_key *key;
 	uint8_t digest[32];
 	int err = TMD_ERR_KEY;
 
@@ -295,6 +295,7 @@ int tmd_patch_verify(struct tmd_patch *patch, const struct tmd_contract *contrac
 	if (!is_unverified(patch)) {
 		return TMD_OK;
 	}
+	key = &contract->keys[patch->head.key];
 	if (!tmd_signature_is_formed(key->kind, patch->scratch)) {
 		return TMD_ERR_SIGNATURE;
 	}

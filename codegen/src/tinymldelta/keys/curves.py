@@ -6,6 +6,8 @@ P-256, RFC 8032 for Ed25519, RFC 7748 for X25519.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 P256_PRIME = 2**256 - 2**224 + 2**192 + 2**96 - 1
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _P256_B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
@@ -34,6 +36,7 @@ def p256_fault(point: bytes) -> str | None:
     return None
 
 
+@lru_cache(maxsize=256)  # 15 ms of arithmetic, for keys that are few and asked for often
 def ed25519_fault(encoded: bytes) -> str | None:
     """Why these 32 bytes, as RFC 8032 section 5.1.2 has them, are no key; None if they are one.
 

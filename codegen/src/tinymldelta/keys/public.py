@@ -6,7 +6,9 @@ To read, name and write them needs no library, so that a firmware build gets alo
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from tinymldelta.errors import Refusal
 from tinymldelta.keys import pem
@@ -24,7 +26,11 @@ from tinymldelta.wire.constants import (
 # Two tables, for the numbers of the two kinds are the same.
 SIGNING = {SignatureKind.ED25519: Curve.ED25519, SignatureKind.ECDSA_P256: Curve.P256}
 AGREEING = {AgreementKind.X25519: Curve.X25519, AgreementKind.ECDH_P256: Curve.P256}
-_FAULTS = {Curve.ED25519: ed25519_fault, Curve.X25519: x25519_fault, Curve.P256: p256_fault}
+_FAULTS: Final[dict[Curve, Callable[[bytes], str | None]]] = {
+    Curve.ED25519: ed25519_fault,
+    Curve.X25519: x25519_fault,
+    Curve.P256: p256_fault,
+}
 _NEW_KEY = "make a new one with `tmd keygen`"
 
 
