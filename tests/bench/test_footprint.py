@@ -272,7 +272,8 @@ def test_every_source_file_is_linked_by_one_configuration_or_another(
         for source in (footprint.REPOSITORY / footprint.DEVICE / owner).glob("*.c")
     }
     linked = {name.split(":")[0] for code in measured.code.values() for name in code.functions}
-    assert linked == sources
+    of_trust = {"core/hmac", "core/sealed", "core/signature"}  # off here: benchmarks/trust.py
+    assert linked == sources - of_trust
 
 
 def functions_of(measured: footprint.Footprint, step: footprint.Configuration) -> set[str]:
