@@ -30,9 +30,8 @@ from tinymldelta.container.format2_writer import write_patch
 from tinymldelta.container.metadata import kept_bytes
 from tinymldelta.container.patch import Metadata, PatchFault
 from tinymldelta.container.reader import apply_patch, read_patch
-from tinymldelta.container.sealed import read_envelope
 from tinymldelta.container.signed import sign_patch, signed_parts
-from tinymldelta.keys import MacKey
+from tinymldelta.keys import MacKey, read_envelope
 from tinymldelta.wire.constants import (
     AGREEMENT_KEY_SIZE,
     SIGNATURE_SIZE,
@@ -72,7 +71,7 @@ def test_an_encrypted_patch_is_taken(kind: AgreementKind) -> None:
     outcome = apply_patch(BASE, sealed, SIGNED_ACCEPTS)
     assert (outcome.status, outcome.target) == (Status.OK, TARGET), outcome.reason
     assert read_patch(sealed, SIGNED_ACCEPTS) == read_patch(signed_patch(), None)
-    envelope = read_envelope(sealed, None)
+    envelope = read_envelope(sealed)
     assert (envelope.kind, envelope.key_id) == (kind, OPENERS[kind - 1].id)
     assert envelope.head_bytes == 9 + AGREEMENT_KEY_SIZE[kind]
     assert envelope.patch_bytes == len(signed_patch())

@@ -29,14 +29,20 @@ from tinymldelta.cli.keyfiles import (
 from tinymldelta.container.operators import decode_operators
 from tinymldelta.container.patch import Patch, PatchFault
 from tinymldelta.container.reader import is_format2, read_patch
-from tinymldelta.container.sealed import Envelope, read_envelope
 from tinymldelta.contract import Contract, ContractKey, LinkedOperator, SealedKey
 from tinymldelta.contractfile import parse_contract
 from tinymldelta.errors import Refusal
 from tinymldelta.explain import name_of
 from tinymldelta.facts import Facts, TensorFact, io_hash, opset_hash
 from tinymldelta.generate import read_facts
-from tinymldelta.keys import AgreementPrivate, is_sealed, key_text, type_name
+from tinymldelta.keys import (
+    AgreementPrivate,
+    Envelope,
+    is_sealed,
+    key_text,
+    read_envelope,
+    type_name,
+)
 from tinymldelta.patching import PatchRefused
 from tinymldelta.tflm import kernels_text, type_names
 from tinymldelta.versions import version_text
@@ -306,7 +312,7 @@ def _inspect_patch(
     envelope = None
     try:
         if is_sealed(data):
-            envelope = read_envelope(data, None)
+            envelope = read_envelope(data)
             if openers:
                 data = opened(data, where, openers)
         if envelope is None or openers:

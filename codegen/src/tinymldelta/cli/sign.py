@@ -22,8 +22,9 @@ from tinymldelta.cli.keyfiles import (
     read_signer,
     read_verifiers,
 )
-from tinymldelta.cli.signwords import check_target, print_signed, signed_json, what_is_signed
+from tinymldelta.cli.signwords import check_target, print_signed, signed_json
 from tinymldelta.container.patch import Patch
+from tinymldelta.container.reader import read_patch
 from tinymldelta.container.signed import SignedParts, with_signature
 from tinymldelta.errors import Refusal
 from tinymldelta.keys import (
@@ -159,7 +160,7 @@ def sign(
         raise click.UsageError("--digest-out signs nothing: leave out -o and --encrypt-for")
     data = read_bytes(patch)
     parts = _parts(data, str(patch))
-    says = what_is_signed(data)
+    says = read_patch(data, None)
     if target is not None:
         check_target(says, str(patch), read_bytes(target), str(target))
     if digest_out is not None:

@@ -8,15 +8,9 @@ from typing import Any
 import click
 
 from tinymldelta.container.patch import Patch
-from tinymldelta.container.reader import read_patch
 from tinymldelta.errors import Refusal
 from tinymldelta.versions import version_text
 from tinymldelta.wire.constants import Tlv
-
-
-def what_is_signed(data: bytes) -> Patch:
-    """The head of a patch whose parts were read already."""
-    return read_patch(data, None)
 
 
 def check_target(patch: Patch, where: str, image: bytes, image_where: str) -> None:

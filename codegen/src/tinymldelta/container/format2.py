@@ -24,7 +24,7 @@ from tinymldelta.container.patch import (
 )
 from tinymldelta.container.reading import Outcome, check_guardrails
 from tinymldelta.container.source import Cursor
-from tinymldelta.keys import key_text
+from tinymldelta.keys import check_signature_form, key_text
 from tinymldelta.wire.constants import (
     F2_BASE_DIGEST_BYTES,
     F2_CRC_BYTES,
@@ -49,8 +49,6 @@ from tinymldelta.wire.constants import (
 
 _FORMAT_BITS = 0x0F
 _LAST_BYTE_MAX = 7  # of a number's fifth byte, which then stays below 2^31
-# Order of the group of P-256 (FIPS 186-5).
-_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +165,12 @@ def _read_signature(cursor: Cursor, signer: Signer, accepts: Accepts | None) -> 
         return signature
     digest = hashlib.sha256(SIGNED_INFO + cursor.data[:at]).digest()
     key = accepts.keys[signer.kind, signer.key_id]
-    holds = signer.kind is not SignatureKind.ECDSA_P256 or _is_in_range(signature)
+    # As in the core; of other kinds, the form is the port's to look at.
+    formed = signer.kind is not SignatureKind.ECDSA_P256 or check_signature_form(
+        signer.kind, signature
+    )
     try:
-        holds = holds and key.verify(digest, signature)
+        holds = formed and key.verify(digest, signature)
     except LookupError as error:
         raise PatchFault(
             Status.KEY, at, f"the secret {key_text(signer.kind, signer.key_id)} is not there"
@@ -177,12 +178,6 @@ def _read_signature(cursor: Cursor, signer: Signer, accepts: Accepts | None) -> 
     if not holds:
         raise PatchFault(Status.SIGNATURE, at, "the signature is not that of the patch")
     return signature
-
-
-def _is_in_range(signature: bytes) -> bool:
-    """Whether r and s of ECDSA are such as a signer writes: s in the lower half."""
-    r, s = (int.from_bytes(part, "big") for part in (signature[:32], signature[32:]))
-    return 0 < r < _P256_ORDER and 0 < s <= _P256_ORDER // 2
 
 
 def _check_crc(cursor: Cursor) -> None:

@@ -33,7 +33,15 @@ from tinymldelta.keys.public import (
     load_agreement_public,
     load_public_key,
 )
-from tinymldelta.keys.sealed import is_sealed, open_chunks, open_sealed, seal, sealed_key_id
+from tinymldelta.keys.sealed import (
+    Envelope,
+    is_sealed,
+    open_chunks,
+    open_sealed,
+    read_envelope,
+    seal,
+    sealed_key_id,
+)
 from tinymldelta.keys.signature import check_signature_form, signature_from
 
 __all__ = [
@@ -42,6 +50,7 @@ __all__ = [
     "KEY_NUMBER_MAX",
     "AgreementPrivate",
     "AgreementPublic",
+    "Envelope",
     "MacKey",
     "NeedsPassword",
     "Opener",
@@ -68,6 +77,7 @@ __all__ = [
     "load_verifier",
     "open_chunks",
     "open_sealed",
+    "read_envelope",
     "seal",
     "sealed_key_id",
     "signature_from",

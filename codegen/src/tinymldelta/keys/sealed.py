@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tinymldelta.container.patch import PatchFault
 from tinymldelta.container.source import Cursor
@@ -31,6 +32,21 @@ _KIND_SHIFT = 4
 _LENGTH_BYTES = 4  # of a u32: the length of the patch inside, the number of a chunk
 
 
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What can be seen of an encrypted patch without the key. Lengths are in bytes.
+
+    key_id: of the recipient; sender: the sender's public key for this patch; patch_bytes: length of
+    the patch inside; head_bytes: how much stands before the chunks.
+    """
+
+    kind: AgreementKind
+    key_id: bytes
+    patch_bytes: int
+    sender: bytes
+    head_bytes: int
+
+
 def is_sealed(data: bytes) -> bool:
     """Does this begin as an encrypted patch does?"""
     return bool(data) and data[0] & _FIRST_BITS == SEALED_FIRST
@@ -42,6 +58,16 @@ def sealed_key_id(data: bytes) -> tuple[AgreementKind, bytes]:
     PatchFault: FORMAT if it is none, or of an unknown kind; TRUNCATED if it ends before that.
     """
     return _read_recipient(Cursor(data))
+
+
+def read_envelope(data: bytes) -> Envelope:
+    """The head of an encrypted patch.
+
+    PatchFault: FORMAT if it is none, or of an unknown kind; HEADER if there is nothing in it;
+    TRUNCATED.
+    """
+    cursor = Cursor(data)
+    return _read_rest(cursor, *_read_recipient(cursor))
 
 
 def seal(patch: bytes, to: AgreementPublic, *, ephemeral: AgreementPrivate | None = None) -> bytes:
@@ -96,16 +122,13 @@ def open_chunks(data: bytes, keys: Sequence[Opener]) -> tuple[bytes, PatchFault 
     key = next((key for key in keys if (key.kind, key.id) == (kind, key_id)), None)
     if key is None:
         raise PatchFault(Status.KEY, 1, f"the patch is encrypted to the {key_text(kind, key_id)}")
-    length_at = cursor.position
-    left = int.from_bytes(cursor.take(_LENGTH_BYTES, "the length of the patch"), "little")
-    if left == 0:
-        raise PatchFault(Status.HEADER, length_at, "there is no patch in it")
-    sender_at = cursor.position
-    shared = key.agree(cursor.take(AGREEMENT_KEY_SIZE[kind], "the sender's public key"))
+    envelope = _read_rest(cursor, kind, key_id)
+    shared = key.agree(envelope.sender)
     if shared is None:
+        sender_at = envelope.head_bytes - len(envelope.sender)
         raise PatchFault(Status.HEADER, sender_at, "the sender's public key is none")
-    cipher_key, tag_key = _derive(shared, data[: cursor.position])
-    encrypted, fault = _read_chunks(cursor, tag_key, left)
+    cipher_key, tag_key = _derive(shared, data[: envelope.head_bytes])
+    encrypted, fault = _read_chunks(cursor, tag_key, envelope.patch_bytes)
     return _cipher(cipher_key, encrypted), fault
 
 
@@ -137,6 +160,16 @@ def _read_recipient(cursor: Cursor) -> tuple[AgreementKind, bytes]:
     except ValueError:
         raise PatchFault(Status.FORMAT, 0, f"{first:#04x} begins no encrypted patch") from None
     return kind, cursor.take(KEY_ID_BYTES, "the key's id")
+
+
+def _read_rest(cursor: Cursor, kind: AgreementKind, key_id: bytes) -> Envelope:
+    """What stands behind the recipient in the head."""
+    at = cursor.position
+    patch_bytes = int.from_bytes(cursor.take(_LENGTH_BYTES, "the length of the patch"), "little")
+    if patch_bytes == 0:
+        raise PatchFault(Status.HEADER, at, "there is no patch in it")
+    sender = cursor.take(AGREEMENT_KEY_SIZE[kind], "the sender's public key")
+    return Envelope(kind, key_id, patch_bytes, sender, cursor.position)
 
 
 def _derive(shared: bytes, head: bytes) -> tuple[bytes, bytes]:

@@ -27,10 +27,9 @@ from tinymldelta.container.metadata import read_metadata
 from tinymldelta.container.patch import Header as PatchHeader
 from tinymldelta.container.patch import Metadata, PatchFault
 from tinymldelta.container.reader import read_patch
-from tinymldelta.container.sealed import read_envelope
 from tinymldelta.container.source import Cursor
 from tinymldelta.errors import Refusal
-from tinymldelta.keys import is_sealed
+from tinymldelta.keys import is_sealed, read_envelope
 from tinymldelta.patching import PatchRefused
 from tinymldelta.smp import messages
 from tinymldelta.smp.messages import FinishReply, StatusReply
@@ -386,7 +385,7 @@ async def push(
     header = None
     try:
         if is_sealed(patch):
-            read_envelope(patch, None)  # it is one, at least
+            read_envelope(patch)  # it is one, at least
         else:
             header = read_patch(patch, None).header
     except PatchFault as fault:
