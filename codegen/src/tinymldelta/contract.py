@@ -253,6 +253,8 @@ class Contract:
                 for key in self.sealed_keys
             ),
             device_class=self.class_id,
+            # The least that a device's records have: where it is higher, nobody here knows.
+            floor=model.version if self.accept & wire.ANTI_ROLLBACK else 0,
         )
 
 

@@ -100,6 +100,9 @@ def test_a_body_that_was_not_signed_is_found_without_a_base(folder: Path, digits
     target = digits / "target.tflite"
     said = refused("patch", base, target, "-o", patch, *contract, "--key", folder / "key")
     assert "VERSION" in said  # it is 0, below the firmware's own
+    signed = ("--key", folder / "key", "--device-class", "meter-3", "--model", "m")
+    done("patch", base, target, "-o", patch, *signed)
+    assert "VERSION" in tmd("check", patch, *contract).output  # also without a base
     done(
         *("patch", base, target, "-o", patch, *contract, "--key", folder / "key"),
         *("--model-version", "1.1.0"),
