@@ -58,7 +58,7 @@ static struct blob read_file(const char *path)
 {
 	FILE *file = fopen(path, "rb");
 	struct blob blob = {NULL, 0};
-	long bytes;
+	long bytes = 0;
 
 	if (file == NULL || fseek(file, 0, SEEK_END) != 0 || (bytes = ftell(file)) <= 0) {
 		stop_with("cannot be read", path);

@@ -17,7 +17,7 @@ SAMPLES = Path(__file__).resolve().parents[2] / "samples" / "host" / "models"
 FORMATS = (1, 2)
 
 # What the patches ask for and the campaign's contract has: in format 2 the same numbers, and the
-# name and the operator that campaign.c has. The guardrails have tests of their own.
+# name and the operator that setup.c has. The guardrails have tests of their own.
 NEEDS = Metadata(req_arena_bytes=4096, tflm_abi=3, opset_hash=1, io_hash=2)
 NEEDS_2 = Metadata(
     req_arena_bytes=NEEDS.req_arena_bytes,
