@@ -31,7 +31,7 @@ import rich.progress
 
 from measure import tables
 from tinymldelta import native
-from tinymldelta.cli import main as tmd
+from tinymldelta.cli.main import main as tmd
 from tinymldelta.container.metadata import TLV_HEAD_BYTES
 from tinymldelta.container.patch import head_crc
 from tinymldelta.container.reader import read_patch

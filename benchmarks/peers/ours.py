@@ -7,7 +7,7 @@ import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from tinymldelta import patching
+from tinymldelta import patching, proving, trust
 from tinymldelta.errors import Refusal
 from tinymldelta.tflm import DEFAULT_KERNELS
 from tinymldelta.wire import constants as wire
@@ -84,7 +84,7 @@ def _make(base: bytes, target: bytes, options: patching.PatchOptions) -> Made:
         contract=None,
         index=0,
     )
-    head = patching.read_head(made.data)
+    head = trust.read_head(made.data)
     if head is None:
         raise ValueError("the plain reader does not read the patch")
     return Made(made.data, head.sizes)
@@ -107,7 +107,7 @@ def make_lean(base: bytes, target: bytes) -> Made:
 
 def apply(base: bytes, made: Made) -> bytes:
     """With the device's C code on simulated flash, under a contract that the patch meets."""
-    return patching.apply_patch(made.patch, base, "patch", None, 0)
+    return proving.apply_patch(made.patch, base, "patch", None, 0)
 
 
 # The last one is the one that the tables are about.

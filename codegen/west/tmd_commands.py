@@ -94,7 +94,7 @@ class TmdCommand(WestCommand):
 
     def tmd(self, *arguments: object) -> None:
         """Run `tmd` with these arguments; it reports by itself, and its exit code is ours."""
-        from tinymldelta.cli import main
+        from tinymldelta.cli.main import main
 
         words = [str(argument) for argument in arguments]
         self.dbg("tmd", shlex.join(words))

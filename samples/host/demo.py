@@ -29,7 +29,7 @@ from tinymldelta.contractfile import read_contract
 from tinymldelta.facts import facts_of
 from tinymldelta.model import read_model
 from tinymldelta.native import Counts, Device
-from tinymldelta.patching import check_patch, explained
+from tinymldelta.proving import check_patch, explained
 
 HERE = Path(__file__).resolve().parent
 MODELS = HERE / "models"

@@ -7,7 +7,7 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
-from tinymldelta.cli import main
+from tinymldelta.cli.main import main
 
 
 def tmd(*arguments: object) -> Result:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-TMD = (sys.executable, "-c", "from tinymldelta.cli import main; main()")
+TMD = (sys.executable, "-c", "from tinymldelta.cli.main import main; main()")
 
 
 @dataclass(frozen=True)

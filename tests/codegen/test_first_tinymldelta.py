@@ -18,7 +18,7 @@ from tinymldelta.container.format1 import apply_patch as apply_plain
 from tinymldelta.container.format1 import read_patch
 from tinymldelta.container.format1_writer import write_patch
 from tinymldelta.container.patch import Metadata
-from tinymldelta.patching import apply_patch, contract_taking
+from tinymldelta.proving import apply_patch, contract_taking
 from tinymldelta.wire.constants import DigestKind, Status
 
 ALL_TLVS = (

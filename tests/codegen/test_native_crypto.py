@@ -25,7 +25,7 @@ from tinymldelta.keys import (
     seal,
 )
 from tinymldelta.native.binding import ffi
-from tinymldelta.patching import contract_taking
+from tinymldelta.proving import contract_taking
 from tinymldelta.trust import KeyRing
 from tinymldelta.wire.constants import AgreementKind, SignatureKind, Status
 

@@ -67,7 +67,7 @@ def test_a_device_that_is_a_file_takes_a_patch(root: Path, tmp_path: Path) -> No
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         serve[5] = push[-1] = f"127.0.0.1:{free.getsockname()[1]}"
-    tmd = [sys.executable, "-c", "from tinymldelta.cli import main; main()"]
+    tmd = [sys.executable, "-c", "from tinymldelta.cli.main import main; main()"]
     models = root / "samples" / "host" / "models" / "digits"
     shutil.copy(models / "base.tflite", tmp_path)
     for words in (
@@ -97,7 +97,7 @@ def test_its_c_compiles_against_the_generated_header(root: Path, tmp_path: Path)
     top, body = code.split("int err = ")
     generated = tmp_path / "generated"
     subprocess.run(
-        [sys.executable, "-c", "from tinymldelta.cli import main; main()", "codegen",
+        [sys.executable, "-c", "from tinymldelta.cli.main import main; main()", "codegen",
          f"digits={root / 'samples/host/models/digits/base.tflite'}", "--out", generated,
          "--slot", "16384"],
         check=True,

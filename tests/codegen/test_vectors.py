@@ -20,7 +20,8 @@ from tinymldelta.facts import Facts, facts_of, io_hash, opset_hash
 from tinymldelta.generate import ModelSource, model_contracts
 from tinymldelta.interpreter import Interpreter, ModelInference, find_interpreter
 from tinymldelta.model import read_layout, read_model
-from tinymldelta.patching import PatchOptions, apply_patch, make_patch
+from tinymldelta.patching import PatchOptions, make_patch
+from tinymldelta.proving import apply_patch
 from tinymldelta.vectors import Vectors, build_image, read_vectors, run_vectors
 from tinymldelta.wire.constants import Status
 

@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from tinymldelta import native
-from tinymldelta.cli import main
+from tinymldelta.cli.main import main
 from tinymldelta.contractfile import read_contract
 from tinymldelta.contractkeys import read_contract_key
-from tinymldelta.patching import apply_patch
+from tinymldelta.proving import apply_patch
 from tinymldelta.wire.constants import Rule, Status
 from westkit import ADDRESS, SLOT, MakeBuild, Run, West
 

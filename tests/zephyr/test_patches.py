@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from tinymldelta.cli import main
+from tinymldelta.cli.main import main
 from tinymldelta.keys import load_agreement_private, seal
 
 HERE = Path(__file__).parent

@@ -1,6 +1,8 @@
-"""The one exception for bad input."""
+"""The exceptions for bad input."""
 
 from __future__ import annotations
+
+from tinymldelta.wire.constants import STATUSES, Status
 
 
 class Refusal(Exception):  # noqa: N818 - not an error of the program: input that it does not take
@@ -14,3 +16,13 @@ class Refusal(Exception):  # noqa: N818 - not an error of the program: input tha
         self.where = where
         self.what = what
         self.fix = fix
+
+
+class PatchRefused(Refusal):
+    """A device refuses the patch: `status` is its reason."""
+
+    def __init__(self, where: str, status: Status, detail: str = "", fix: str = "") -> None:
+        text = STATUSES[status]
+        what = f"refused with {status.name}: {detail or text.text}"
+        super().__init__(where, what, fix or text.fix)
+        self.status = status

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tinymldelta.arena import predict_arena
-from tinymldelta.cli import main
+from tinymldelta.cli.main import main
 from tinymldelta.model import read_model_file
 from tinymldelta.tflm import parse_kernels
 

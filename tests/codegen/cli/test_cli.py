@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from patchkit import NAMED_FAULTS
 from tinymldelta import native
-from tinymldelta.cli import main
+from tinymldelta.cli.main import main
 from tinymldelta.container.accepts import Accepts
 from tinymldelta.container.reader import apply_patch
 from tinymldelta.contractfile import read_contract

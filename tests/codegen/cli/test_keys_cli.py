@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 from clikit import asked, done, refused, tmd
 from keykit import needs_openssl, openssl, patch_for, written
 from tinymldelta import output
-from tinymldelta.cli import keyfiles, main
+from tinymldelta.cli import keyfiles
+from tinymldelta.cli.main import main
 from tinymldelta.keys import (
     generate_agreement_private,
     load_any_private,

@@ -24,7 +24,7 @@ from tinymldelta.container.operators import (
     is_custom,
 )
 from tinymldelta.contract import Contract, LinkedOperator
-from tinymldelta.patching import contract_taking
+from tinymldelta.proving import contract_taking
 from tinymldelta.wire.constants import (
     OPERATOR_CODE_MAX,
     OPERATOR_VERSION_MAX,

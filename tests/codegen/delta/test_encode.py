@@ -14,7 +14,8 @@ from tinymldelta.container.body2 import decode_body
 from tinymldelta.contract import Contract
 from tinymldelta.delta.encode import encode
 from tinymldelta.errors import Refusal
-from tinymldelta.patching import PatchOptions, choose_format, contract_taking, make_patch
+from tinymldelta.patching import PatchOptions, choose_format, make_patch
+from tinymldelta.proving import contract_taking
 from tinymldelta.wire.constants import FORMAT_1, FORMAT_2, Decoder
 
 _FILES = st.binary(min_size=1, max_size=300)

@@ -1,5 +1,1 @@
-"""The command `tmd`."""
-
-from tinymldelta.cli.main import main
-
-__all__ = ["main"]
+"""The command `tmd`: `main` has all of it. Nothing is imported here, so that one can be alone."""

@@ -20,7 +20,7 @@ from tinymldelta.cli.console import (
 )
 from tinymldelta.cli.keyfiles import PUBLIC_KEYS_OPTION, read_verifiers
 from tinymldelta.cli.keyring import secret_options
-from tinymldelta.patching import apply_patch
+from tinymldelta.proving import apply_patch
 from tinymldelta.trust import KeyRing
 
 

@@ -17,7 +17,7 @@ from tinymldelta.cli.console import (
     refusals_exit_1,
 )
 from tinymldelta.cli.keyring import secret_options
-from tinymldelta.patching import CheckResult, check_patch, explained
+from tinymldelta.proving import CheckResult, check_patch, explained
 from tinymldelta.trust import KeyRing
 from tinymldelta.wire.constants import STATUSES, Status
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 import click
 import rich.progress
@@ -23,15 +23,16 @@ from tinymldelta.container.operators import decode_operators
 from tinymldelta.container.patch import Metadata
 from tinymldelta.contract import Contract, parse_labels
 from tinymldelta.contractfile import read_contract
-from tinymldelta.delta.encode import Progress
-from tinymldelta.errors import Refusal
+from tinymldelta.errors import PatchRefused, Refusal
 from tinymldelta.explain import name_of
 from tinymldelta.keys import is_secret_file
 from tinymldelta.output import write_atomically
-from tinymldelta.patching import PatchRefused
 from tinymldelta.tflm import DEFAULT_KERNELS, REVISIONS, KernelBuild, parse_kernels
 from tinymldelta.versions import parse_version
 from tinymldelta.wire.constants import Tlv
+
+if TYPE_CHECKING:  # it needs the native part, and `tmd codegen` does without
+    from tinymldelta.delta.encode import Progress
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -128,7 +129,8 @@ def load_contract(path: Path | None, model_name: str | None) -> tuple[Contract |
     return contract, contract.model_index(model_name)
 
 
-def fail(refusal: Refusal, as_json: bool) -> NoReturn:
+def fail(refusal: Refusal, as_json: bool, document: Mapping[str, Any] | None = None) -> NoReturn:
+    """Say why, and exit with 1. document: what else there is to say to machines."""
     if as_json:
         status = refusal.status.name if isinstance(refusal, PatchRefused) else None
         print_json(
@@ -138,7 +140,8 @@ def fail(refusal: Refusal, as_json: bool) -> NoReturn:
                     "what": refusal.what,
                     "fix": refusal.fix,
                     "status": status,
-                }
+                },
+                **(document or {}),
             }
         )
     click.echo(f"tmd: {refusal}", err=True)
@@ -216,11 +219,16 @@ def metadata_json(metadata: Metadata) -> dict[str, Any]:
 
 
 @contextmanager
-def encoding_progress() -> Iterator[Progress]:
-    """A bar on stderr while a patch is encoded; nothing where stderr is no terminal."""
+def progress_bar(doing: str, *, quiet: bool = False) -> Iterator[Progress]:
+    """A bar on stderr while something is done; nothing if quiet, or where stderr is no terminal."""
     bar = rich.progress.Progress(
-        console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
+        console=Console(stderr=True), transient=True, disable=quiet or not sys.stderr.isatty()
     )
     with bar:
-        task = bar.add_task("encoding", total=1.0)
+        task = bar.add_task(doing, total=1.0)
         yield lambda done: bar.update(task, completed=done)
+
+
+def encoding_progress() -> AbstractContextManager[Progress]:
+    """The same while a patch is encoded."""
+    return progress_bar("encoding")

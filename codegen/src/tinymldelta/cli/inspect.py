@@ -31,7 +31,7 @@ from tinymldelta.container.patch import Patch, PatchFault
 from tinymldelta.container.reader import is_format2, read_patch
 from tinymldelta.contract import Contract, ContractKey, LinkedOperator, SealedKey
 from tinymldelta.contractfile import parse_contract
-from tinymldelta.errors import Refusal
+from tinymldelta.errors import PatchRefused, Refusal
 from tinymldelta.explain import name_of
 from tinymldelta.facts import Facts, TensorFact, io_hash, opset_hash
 from tinymldelta.generate import read_facts
@@ -43,7 +43,6 @@ from tinymldelta.keys import (
     read_envelope,
     type_name,
 )
-from tinymldelta.patching import PatchRefused
 from tinymldelta.tflm import kernels_text, type_names
 from tinymldelta.versions import version_text
 from tinymldelta.wire import constants as wire

@@ -13,6 +13,7 @@ import click
 from tinymldelta.cli.console import FILE, Number, read_bytes
 from tinymldelta.container.patch import PatchFault
 from tinymldelta.container.signed import SignedParts, signed_parts
+from tinymldelta.errors import PatchRefused
 from tinymldelta.keys import (
     KEY_NUMBER_MAX,
     AgreementPrivate,
@@ -28,7 +29,6 @@ from tinymldelta.keys import (
     open_sealed,
     type_name,
 )
-from tinymldelta.patching import PatchRefused
 
 T = TypeVar("T")
 

@@ -26,7 +26,7 @@ from tinymldelta.cli.signwords import check_target, print_signed, signed_json
 from tinymldelta.container.patch import Patch
 from tinymldelta.container.reader import read_patch
 from tinymldelta.container.signed import SignedParts, with_signature
-from tinymldelta.errors import Refusal
+from tinymldelta.errors import PatchRefused, Refusal
 from tinymldelta.keys import (
     MacKey,
     PublicKey,
@@ -37,7 +37,6 @@ from tinymldelta.keys import (
     seal,
     signature_from,
 )
-from tinymldelta.patching import PatchRefused
 from tinymldelta.wire.constants import SignatureKind, Status
 
 

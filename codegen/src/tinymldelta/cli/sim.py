@@ -30,7 +30,7 @@ from tinymldelta.cli.keyring import secret_options
 from tinymldelta.cli.transport import missing_extra
 from tinymldelta.contract import Contract
 from tinymldelta.contractfile import contract_json, parse_contract
-from tinymldelta.errors import Refusal
+from tinymldelta.errors import PatchRefused, Refusal
 from tinymldelta.interpreter import ModelInference, find_interpreter
 from tinymldelta.keys import AgreementPrivate, MacKey, load_agreement_private
 from tinymldelta.native import (
@@ -47,7 +47,6 @@ from tinymldelta.native import (
     geometry_of,
     read_note,
 )
-from tinymldelta.patching import PatchRefused
 from tinymldelta.trust import KeyRing
 from tinymldelta.versions import version_text
 from tinymldelta.wire.constants import (

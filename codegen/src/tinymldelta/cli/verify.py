@@ -19,9 +19,8 @@ from tinymldelta.cli.keyfiles import (
     read_verifiers,
 )
 from tinymldelta.container.patch import PatchFault
-from tinymldelta.errors import Refusal
+from tinymldelta.errors import PatchRefused, Refusal
 from tinymldelta.keys import is_sealed, key_text, sealed_key_id
-from tinymldelta.patching import PatchRefused
 from tinymldelta.wire.constants import Status
 
 

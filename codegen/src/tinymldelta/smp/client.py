@@ -28,9 +28,8 @@ from tinymldelta.container.patch import Header as PatchHeader
 from tinymldelta.container.patch import Metadata, PatchFault
 from tinymldelta.container.reader import read_patch
 from tinymldelta.container.source import Cursor
-from tinymldelta.errors import Refusal
+from tinymldelta.errors import PatchRefused, Refusal
 from tinymldelta.keys import is_sealed, read_envelope
-from tinymldelta.patching import PatchRefused
 from tinymldelta.smp import messages
 from tinymldelta.smp.messages import FinishReply, StatusReply
 from tinymldelta.smp.packet import Error
