@@ -65,9 +65,13 @@ C_MATRIX = (
 )
 DEVICE_SOURCES = tuple(
     str(path.relative_to(ROOT))
-    for room in ("core", "store", "smp", "ports/sim")
+    for room in ("core", "store", "smp", "ports/conformance", "ports/posix", "ports/sim")
     for path in sorted((ROOT / "zephyr_module" / room).glob("*.c"))
-) + tuple(f"samples/thermo/src/{name}.c" for name in ("mcp9600", "welford", "window"))
+) + (
+    *(f"zephyr_module/ports/arduino/src/{name}.c" for name in ("tmd_ram", "tmd_serial")),
+    *(f"zephyr_module/ports/template/{name}.c" for name in ("port", "hardware")),
+    *(f"samples/thermo/src/{name}.c" for name in ("mcp9600", "welford", "window")),
+)
 # Off by default, and looked at here. tests/ports does ports/crypto, which needs libraries.
 ALL = ("-DTMD_VERIFY=1", "-DTMD_DECRYPT=1")
 INCLUDES = ("-Izephyr_module/include", "-Izephyr_module/ports")

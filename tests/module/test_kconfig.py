@@ -162,7 +162,8 @@ def used_names() -> set[str]:
         path
         for folder in folders
         for path in (ROOT / folder).rglob("*")
-        if path.suffix in kinds and path.is_file() and "build" not in path.parts
+        # ESP-IDF has a Kconfig of its own; tests/arduino looks at it.
+        if path.suffix in kinds and path.is_file() and not {"build", "esp_idf"} & set(path.parts)
     ]
     found = {
         name
