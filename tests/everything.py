@@ -54,6 +54,10 @@ CLANG_SANITIZERS = Tool(
     "clang", "clang libclang-rt-14-dev", _compiles("clang", "-fsanitize=address,undefined")
 )
 CPPCHECK = Tool("cppcheck", "cppcheck")
+ARM_GCC = Tool("arm-none-eabi-gcc", "gcc-arm-none-eabi libnewlib-arm-none-eabi")
+RISCV_GCC = Tool("riscv64-unknown-elf-gcc", "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf")
+QEMU_ARM = Tool("qemu-system-arm", "qemu-system-arm")
+QEMU_RISCV = Tool("qemu-system-riscv32", "qemu-system-misc")
 
 # One configuration of the C tests per row: name, compiler, CMake options, tools.
 C_MATRIX = (
@@ -148,7 +152,21 @@ def steps() -> tuple[Step, ...]:
             ),
             (CPPCHECK,),
         ),
-        Step("Python tests", ((python, "-m", "pytest", *sys.argv[1:]),)),
+        Step(
+            "emulated boards",
+            ((python, "-m", "SCons", "-Q", "-j", JOBS),),
+            (ARM_GCC, RISCV_GCC, QEMU_ARM, QEMU_RISCV),
+        ),
+        Step(
+            "compilers and options, a sample",
+            ((python, "-m", "SCons", "-Q", "-j", JOBS, "matrix", "SAMPLE=1"),),
+            (GCC, CLANG, ARM_GCC, RISCV_GCC),
+        ),
+        # By file, so that what a file builds for its tests is built once.
+        Step(
+            "Python tests",
+            ((python, "-m", "pytest", "-n", JOBS, "--dist", "loadfile", *sys.argv[1:]),),
+        ),
     )
 
 

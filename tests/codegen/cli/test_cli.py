@@ -136,6 +136,18 @@ def test_wrong_calls_exit_2(tmd: Tmd, digits: Path, contract: Path, tmp_path: Pa
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize("named", ["app=", ""])
+def test_codegen_takes_a_path_with_an_equals_sign(
+    tmd: Tmd, digits: Path, tmp_path: Path, named: str
+) -> None:
+    model = tmp_path / "a=b" / "app.tflite"
+    model.parent.mkdir()
+    model.write_bytes((digits / "base.tflite").read_bytes())
+    options = ("--out", tmp_path / "o", "--slot", 16384)
+    assert tmd("codegen", f"{named}{model}", *options).exit_code == 0
+    assert (tmp_path / "o" / "tmd_model_app.c").is_file()
+
+
 def test_codegen_says_what_fits_and_that_nothing_changed(
     tmd: Tmd, digits: Path, contract: Path
 ) -> None:

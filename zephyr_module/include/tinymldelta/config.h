@@ -125,6 +125,9 @@
 #define TMD_INLINE inline
 #endif
 
+#if TMD_DECODER == TMD_DECODER_NONE && !TMD_WITH_FORMAT_1
+#error "TMD_DECODER_NONE without TMD_WITH_FORMAT_1 leaves no format to take; choose one of them"
+#endif
 #if TMD_VERIFY && TMD_DECODER == TMD_DECODER_NONE
 #error "TMD_VERIFY: patches of format 1 have no signature; choose a TMD_DECODER of format 2"
 #endif

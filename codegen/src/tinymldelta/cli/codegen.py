@@ -40,10 +40,12 @@ def model_sources(arguments: tuple[str, ...]) -> list[ModelSource]:
     """[NAME=]FILE arguments as models; the name is the file's stem if none is given."""
     sources = []
     for argument in arguments:
-        name, sep, file = argument.rpartition("=")
+        name, sep, file = argument.partition("=")
+        # A path may have that sign too: behind a name, or by itself.
+        if not sep or not name or set("./\\") & set(name):
+            file = argument
+            name = model_name_of(Path(file))
         path = Path(file)
-        if not sep:
-            name = model_name_of(path)
         sources.append(ModelSource(name, read_bytes(path), str(path)))
     return sources
 
