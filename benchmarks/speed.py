@@ -34,7 +34,12 @@ DEFAULT_FOLDER = REPOSITORY / "samples" / "host" / "models"
 DEFAULT_OUT = REPOSITORY / "benchmarks" / "speed.md"
 FIRMWARE = REPOSITORY / "benchmarks" / "firmware"
 DEVICE = REPOSITORY / "zephyr_module"
-QEMU = "qemu-system-arm"
+sys.path.insert(0, str(REPOSITORY / "boards" / "emulated"))
+
+import emulated  # noqa: E402
+
+BOARD = emulated.board("mps2_an505")
+QEMU = BOARD.qemu
 PIECE = 64  # bytes of the patch that come at once
 
 JOB = 0x80000000
@@ -98,14 +103,19 @@ def fail(message: str) -> int:
 
 def build(folder: Path, decoder: Decoder) -> Path:
     """The firmware with one decoder, as an ELF file."""
-    defines = (f"-I{DEVICE / 'include'}", decoder.define, "-DTMD_WITH_FORMAT_1=0")
+    flags = (
+        *BOARD.compile_flags, *toolchain.COMPILE_FLAGS, f"-I{DEVICE / 'include'}", decoder.define,
+        "-DTMD_WITH_FORMAT_1=0",
+    )  # fmt: skip
+    (folder / decoder.name).mkdir()
     objects = []
-    for source in (FIRMWARE / "speed.c", *sorted((DEVICE / "core").glob("*.c"))):
+    core = sorted((DEVICE / "core").glob("*.c"))
+    for source in (FIRMWARE / "speed.c", *BOARD.sources, *core):
         out = folder / decoder.name / f"{source.stem}.o"
-        toolchain.compile_c(toolchain.M33, source, out, folder, defines)
+        toolchain.run([BOARD.compiler, *flags, "-c", source, "-o", out], folder)
         objects.append(out)
     elf = folder / f"{decoder.name}.elf"
-    toolchain.link(toolchain.M33, FIRMWARE / "speed.ld", objects, elf)
+    toolchain.run([BOARD.compiler, *BOARD.link_flags, *objects, "-o", elf], folder)
     return elf
 
 

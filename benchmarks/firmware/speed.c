@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <board.h>
 #include <tinymldelta/digest.h>
 #include <tinymldelta/patch.h>
 
@@ -31,44 +32,6 @@ enum { BASE, TARGET, PATCH };
 
 #define JOB ((const struct job *)0x80000000u)
 
-extern uint32_t stack_top;
-extern uint32_t bss_start, bss_end;
-
-void reset(void);
-
-static void fault(void)
-{
-	for (;;) {
-	}
-}
-
-__attribute__((section(".vectors"), used)) static void (*const vectors[16])(void) = {
-	(void (*)(void))&stack_top, reset, fault, fault, fault, fault, fault,
-};
-
-static uint32_t semihosting(uint32_t operation, const void *argument)
-{
-	register uint32_t r0 __asm__("r0") = operation;
-	register const void *r1 __asm__("r1") = argument;
-
-	__asm__ volatile("bkpt 0xAB" : "+r"(r0) : "r"(r1) : "memory");
-	return r0;
-}
-
-static void print(uint32_t value)
-{
-	char text[12];
-	char *p = &text[11];
-
-	*p = '\0';
-	*--p = ' ';
-	do {
-		*--p = (char)('0' + value % 10u);
-		value /= 10u;
-	} while (value != 0u);
-	(void)semihosting(0x04, p); /* SYS_WRITE0 */
-}
-
 static struct tmd_patch patch;
 static uint32_t position, mismatches;
 
@@ -87,7 +50,13 @@ static int emit(void *ctx, const uint8_t *buf, uint32_t bytes)
 	return TMD_OK;
 }
 
-/* Ticks since the last call. */
+static void say(uint32_t value)
+{
+	board_print_number(value);
+	board_print(" ");
+}
+
+/* Ticks since the last call. board_instructions() would be a count of its own, for each piece. */
 static uint32_t ticks(void)
 {
 	static uint32_t before = SYST_MAX;
@@ -138,21 +107,19 @@ static uint64_t digest(void)
 	return ticks();
 }
 
-void reset(void)
+int main(void)
 {
 	uint64_t passed = 0;
 	int err;
 
-	memset(&bss_start, 0, (size_t)((char *)&bss_end - (char *)&bss_start));
 	SYST_RVR = SYST_MAX;
 	SYST_CVR = 0;
 	SYST_CSR = 5; /* on, by the processor's clock */
 	err = decode(&passed);
-	print((uint32_t)-err);
-	print(mismatches);
-	print(position);
-	print((uint32_t)(passed * INSTRUCTIONS_PER_TICK));
-	print((uint32_t)(digest() * INSTRUCTIONS_PER_TICK));
-	(void)semihosting(0x18, (const void *)0x20026u); /* SYS_EXIT, the application has ended */
-	fault();
+	say((uint32_t)-err);
+	say(mismatches);
+	say(position);
+	say((uint32_t)(passed * INSTRUCTIONS_PER_TICK));
+	say((uint32_t)(digest() * INSTRUCTIONS_PER_TICK));
+	return 0;
 }
