@@ -14,6 +14,7 @@ from sconskit import (
     HERE,
     ROOT,
     SST,
+    Done,
     Project,
     copy_tree,
     needs_gcc,
@@ -269,6 +270,63 @@ def test_core_is_built_with_several_sets_of_options(tmp_path: Path) -> None:
     assert "warning" not in done.text
     sizes = {path.stat().st_size for path in tmp_path.rglob("body.o")}
     assert len(sizes) >= 2, "without a decoder there is no body"
+
+
+SLIM = """
+env = Environment(tools=["default", "tmd"], toolpath=[{tool!r}])
+env.TmdPatch("update.tmd", "base.tflite", "target.tflite", options=[
+    "--slim", "--calibration", "c.npz", "--validation", "v.npz", "--max-drop", "{max_drop}",
+    "--slimmed", "slimmed.tflite",
+])
+"""
+
+
+@pytest.fixture
+def slimming(tmp_path: Path) -> Project:
+    """Temperatures as bytes, every other window for each file; the base is 7 to 10 % worse."""
+    np = pytest.importorskip("numpy")
+    project = Project(tmp_path)
+    windows = (np.load(SST / "eval.npz")["inputs"].astype(np.float32) + 128) / 255
+    np.savez(tmp_path / "c.npz", x=windows[::2])
+    np.savez(tmp_path / "v.npz", x=windows[1::2], y=windows[1::2])
+    for name in ("base", "target"):
+        project.copy(SST / f"{name}.tflite", f"{name}.tflite")
+    return project
+
+
+def slim_by(project: Project, max_drop: int) -> Done:
+    project.write("SConstruct", SLIM.format(tool=str(ROOT / "codegen/scons"), max_drop=max_drop))
+    return project.scons()
+
+
+def test_a_slimmed_model_is_made_with_its_patch(slimming: Project) -> None:
+    done = slim_by(slimming, 4)
+    assert done.status == 0, done.text
+    slimmed = (slimming.folder / "slimmed.tflite").read_bytes()
+    applied = tmd("apply", slimming.folder / "base.tflite", slimming.folder / "update.tmd",
+                  "-o", slimming.folder / "applied.tflite")  # fmt: skip
+    assert applied.status == 0, applied.text
+    assert (slimming.folder / "applied.tflite").read_bytes() == slimmed
+    assert "up to date" in slimming.built().out
+    # The data count, by their content.
+    data = (slimming.folder / "v.npz").read_bytes()
+    slimming.copy(slimming.folder / "c.npz", "v.npz")
+    assert "TinyMLDelta: update.tmd" in slimming.scons("-n").out
+    (slimming.folder / "v.npz").write_bytes(data)
+    assert "up to date" in slimming.built().out
+
+
+@pytest.mark.parametrize(("max_drop", "missing"), [(20, "update.tmd"), (1, "slimmed.tflite")])
+def test_what_slimming_does_not_write_ends_the_build(
+    slimming: Project, max_drop: int, missing: str
+) -> None:
+    """20: no update is needed, so there is no patch. 1: it cannot be slimmed."""
+    done = slim_by(slimming, max_drop)
+    assert done.status == 2, done.text
+    assert f"tmd patch --slim wrote no {missing}, and says why above" in done.err
+    assert "no update needed" in done.out or "cannot be slimmed" in done.err
+    assert "Traceback" not in done.text
+    assert "TinyMLDelta: update.tmd" in slimming.scons("-n").out, "it is not taken for done"
 
 
 NESTED = """

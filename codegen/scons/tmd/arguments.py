@@ -19,8 +19,10 @@ PATCH_FILES = {
     "--signer": False,
     "--encrypt-for": False,
     "--verify-data": False,
+    "--calibration": False,
+    "--validation": False,
 }
-PATCH_OUTPUTS = ("--image",)
+PATCH_OUTPUTS = ("--image", "--slimmed")
 # FILE.py:function
 PATCH_FUNCTIONS = ("--metric",)
 

@@ -39,8 +39,9 @@ def tmd_patch(
         target is proved. options: as `tmd patch` has them, in a list, or a string without spaces in
         its words; files in them are relative to the SConscript.
 
-    Returns the node of the patch, and that of --image if it is in the options. UserError if it is
-    called wrongly. A patch that the device's code refuses ends the build, and no file is left.
+    Returns the node of the patch, and those of --image and --slimmed if they are in the options.
+    UserError if it is called wrongly. A patch that the device's code refuses ends the build, and no
+    file is left; so does one that --slim finds no need for.
     """
     where = "TmdPatch"
     arguments.no_others(keywords, _KEYWORDS, where)
@@ -91,6 +92,10 @@ def _make(target: list[Any], source: list[Any], env: Any) -> None:
     except running.Refused as refused:
         raise BuildError(node=target[0], errstr=str(refused), status=1) from None
     print(said, end="", flush=True)
+    for node in target:  # with --slim there may be nothing to write, and a build has it to hand on
+        if not Path(node.get_abspath()).is_file():
+            what = f"tmd patch --slim wrote no {node}, and says why above: take it out of the build"
+            raise BuildError(node=target[0], errstr=what, status=1)
 
 
 def _say(target: list[Any], source: list[Any], env: Any) -> str:

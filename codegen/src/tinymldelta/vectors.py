@@ -22,8 +22,9 @@ from tinymldelta.container.patch import pack
 from tinymldelta.errors import Refusal
 from tinymldelta.facts import Facts, TensorFact
 from tinymldelta.interpreter import InferenceFailed, Interpreter
-from tinymldelta.model import Tensor
-from tinymldelta.wire.constants import SELF_TEST
+from tinymldelta.model import Model, Tensor
+from tinymldelta.model.tables import ELEMENT_BITS
+from tinymldelta.wire.constants import SELF_TEST, SELF_TEST_SIZE
 
 _ALIGN: Final = 16  # as a flatbuffer's contents are aligned, at most
 VECTORS_MAX: Final = 256 ** SELF_TEST["vectors_n"].size - 1
@@ -79,6 +80,33 @@ def build_image(model: bytes, vectors: Vectors) -> tuple[bytes, int]:
     """What the slot holds, and where in it the test vectors begin."""
     padded = model + bytes(-len(model) % _ALIGN)
     return padded + vectors.block(), len(padded)
+
+
+def without_vectors(image: bytes, model: Model) -> bytes:
+    """What `build_image` was given, and up to 15 zeros behind; all of it if there are no vectors.
+
+    model: as read from the image. Vectors are known by a head that says just what the model's
+    tensors have, and by reaching to the end.
+    """
+    vector = sum(_bytes_of(t) for t in (*model.input_tensors, *model.output_tensors))
+    given = sum(_bytes_of(t) for t in model.input_tensors)
+    for n in range(1, (len(image) - SELF_TEST_SIZE) // max(vector, 1) + 1):
+        at = len(image) - SELF_TEST_SIZE - n * vector
+        head: dict[str, int | bytes] = {
+            "vectors_n": n,
+            "type": model.output_tensors[0].type_code,
+            "reserved": 0,
+            "input_bytes": given,
+            "output_bytes": vector - given,
+            "tolerance": image[at + SELF_TEST_SIZE - 4 : at + SELF_TEST_SIZE],
+        }
+        if at % _ALIGN == 0 and n <= VECTORS_MAX and image[at:].startswith(pack(SELF_TEST, head)):
+            return image[:at]
+    return image
+
+
+def _bytes_of(tensor: Tensor) -> int:
+    return tensor.elements * ELEMENT_BITS[tensor.type] // 8
 
 
 # ---- reading ----

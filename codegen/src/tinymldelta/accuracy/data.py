@@ -47,9 +47,8 @@ def read_samples(data: bytes, where: str, model: Model) -> Samples:
     """
     arrays = load_arrays(data, where, _FIX)
     names = _names(arrays, model.input_tensors)
-    for name in (*names, "y"):
-        _check(arrays.get(name), name, where)
-    taken = tuple(arrays[name] for name in names)
+    taken = _inputs(arrays, names, where)
+    _check(arrays.get("y"), "y", where)
     labels = arrays["y"]
     for name in names:
         if len(arrays[name]) != len(labels):
@@ -63,6 +62,42 @@ def read_samples(data: bytes, where: str, model: Model) -> Samples:
             "give some hundreds",
         )
     return Samples(where, taken, labels, _digest((*taken, labels)))
+
+
+def read_inputs(data: bytes, where: str, model: Model) -> Samples:
+    """The same without labels: whatever `y` there is does not count. Raises Refusal."""
+    arrays = load_arrays(data, where, _FIX)
+    taken = _inputs(arrays, _names(arrays, model.input_tensors), where)
+    if len({len(array) for array in taken}) > 1 or len(taken[0]) == 0:
+        raise Refusal(where, "its arrays have no samples, or not as many each", _FIX)
+    return Samples(where, taken, np.zeros(len(taken[0]), np.uint8), _digest(taken))
+
+
+def common_samples(one: Samples, other: Samples, model: Model) -> int:
+    """How many samples of `other` are in `one` too, by what their inputs hold.
+
+    Where these are of another type, by what the model is given of them, which may be the same of
+    samples that differ.
+    """
+    pairs = zip(one.inputs, other.inputs, strict=True)
+    alike = all(a.dtype == b.dtype for a, b in pairs)
+
+    def rows(samples: Samples) -> list[bytes]:
+        feed = Feed(samples, model)
+        given = (
+            [array[row] for array in samples.inputs] if alike else feed.sample(row)
+            for row in range(len(samples.inputs[0]))
+        )
+        return [b"".join(np.ascontiguousarray(a).tobytes() for a in arrays) for arrays in given]
+
+    known = set(rows(one))
+    return sum(row in known for row in rows(other))
+
+
+def _inputs(arrays: dict[str, Array], names: Sequence[str], where: str) -> tuple[Array, ...]:
+    for name in names:
+        _check(arrays.get(name), name, where)
+    return tuple(arrays[name] for name in names)
 
 
 def _names(arrays: dict[str, Array], tensors: Sequence[Tensor]) -> list[str]:
@@ -103,6 +138,13 @@ class Feed:
         self.clipped = 0
         for array, tensor in self._inputs:
             _check_fits(array, tensor, samples.where, model.name)
+
+    def real(self) -> Array:
+        """The samples of a model with one input as what they stand for, float32 (samples, ...)."""
+        ((array, tensor),) = self._inputs
+        array = array.reshape(len(array), *tensor.shape[1:])
+        real = array if array.dtype.kind == "f" else dequantise(array, tensor)
+        return real.astype(np.float32)
 
     def sample(self, row: int) -> tuple[Array, ...]:
         """The inputs of one sample, in the tensors' own types and shapes."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import rich.progress
-from rich.console import Console
 
 from tinymldelta.accuracy import (
     TITLES,
@@ -23,8 +19,7 @@ from tinymldelta.accuracy import (
     metric_value,
     read_samples,
 )
-from tinymldelta.cli.console import FILE, console, read_bytes, table
-from tinymldelta.delta.encode import Progress
+from tinymldelta.cli.console import FILE, console, progress_bar, read_bytes, table
 from tinymldelta.errors import Refusal
 from tinymldelta.interpreter import TFLM, Interpreter, find_interpreter
 from tinymldelta.model import read_model
@@ -128,15 +123,8 @@ def run_gate(
     model = read_model(target, target_where)
     samples = read_samples(read_bytes(arguments.verify_data), where, model)
     metric, why = choose_metric(arguments.metric, samples, read_model(base, base_where), model)
-    # Its kernels are those that the firmware has, or the nearest to them.
-    interpreter = find_interpreter(TFLM)
-    if interpreter is None:
-        raise Refusal(
-            where,
-            "no interpreter can be imported to run the models on it",
-            "pip install tflite-micro, ai-edge-litert or tensorflow",
-        )
-    with _progress() as progress:
+    interpreter = need_interpreter(where)
+    with progress_bar("running samples") as progress:
         judged = judge(
             base,
             target,
@@ -163,15 +151,17 @@ def run_gate(
     return Gate(where, judged.result, why, max_drop, interpreter, vectors)
 
 
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar on stderr while the samples are run; nothing where stderr is no terminal."""
-    bar = rich.progress.Progress(
-        console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
-    )
-    with bar:
-        task = bar.add_task("running samples", total=1.0)
-        yield lambda done: bar.update(task, completed=done)
+def need_interpreter(where: str) -> Interpreter:
+    """What runs models on the samples of the file `where`. Refuses if nothing is installed."""
+    # Its kernels are those that the firmware has, or the nearest to them.
+    interpreter = find_interpreter(TFLM)
+    if interpreter is None:
+        raise Refusal(
+            where,
+            "no interpreter can be imported to run the models on it",
+            "pip install tflite-micro, ai-edge-litert or tensorflow",
+        )
+    return interpreter
 
 
 def print_gate(gate: Gate) -> None:
@@ -200,9 +190,13 @@ def print_gate(gate: Gate) -> None:
 def gate_json(gate: Gate | None) -> dict[str, Any] | None:
     if gate is None:
         return None
-    result = gate.result
+    return {**result_json(gate.where, gate.result), "max_drop": gate.max_drop}
+
+
+def result_json(where: str, result: GateResult) -> dict[str, Any]:
+    """One model against another, on the samples of the file `where`."""
     return {
-        "data": gate.where,
+        "data": where,
         "data_sha256": result.data_sha256.hex(),
         "metric": result.kind.name.lower(),
         "run_by": result.interpreter,
@@ -212,7 +206,6 @@ def gate_json(gate: Gate | None) -> dict[str, Any] | None:
         "worse_by": result.drop,
         "at_most": result.bound,
         "unit": result.unit,
-        "max_drop": gate.max_drop,
         "changed": result.changed,
         "clipped": result.clipped,
     }

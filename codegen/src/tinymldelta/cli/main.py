@@ -16,6 +16,7 @@ from tinymldelta.cli.patch import patch
 from tinymldelta.cli.push import push
 from tinymldelta.cli.sign import sign
 from tinymldelta.cli.sim import sim
+from tinymldelta.cli.slim import slim
 from tinymldelta.cli.verify import verify
 
 
@@ -32,6 +33,7 @@ for command in (
     inspect,
     arena,
     codegen,
+    slim,
     patch,
     check,
     apply,

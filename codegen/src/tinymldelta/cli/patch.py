@@ -34,6 +34,7 @@ from tinymldelta.cli.keyfiles import (
     read_signer,
     read_verifiers,
 )
+from tinymldelta.cli.slimming import SlimArguments, print_slimmed, slim_first, slim_options
 from tinymldelta.container.patch import Metadata
 from tinymldelta.contract import Contract
 from tinymldelta.generate import read_facts
@@ -47,13 +48,7 @@ from tinymldelta.keys import (
     load_agreement_public,
     type_name,
 )
-from tinymldelta.patching import (
-    GIVEN_FIELDS,
-    MadePatch,
-    PatchOptions,
-    choose_format,
-    make_patch,
-)
+from tinymldelta.patching import GIVEN_FIELDS, MadePatch, PatchOptions, choose_format, make_patch
 from tinymldelta.said import Said
 from tinymldelta.tflm import KernelBuild
 from tinymldelta.trust import recipient_of
@@ -224,7 +219,6 @@ def _vectors_text(vectors: Vectors | None, interpreter: Interpreter | None) -> s
 )
 @click.option(
     "--note",
-    default="",
     metavar="TEXT",
     help="What is said of TARGET, such as its training run; the device tells it.",
 )
@@ -288,6 +282,7 @@ def _vectors_text(vectors: Vectors | None, interpreter: Interpreter | None) -> s
     help="Encrypt the signed patch to this public key of the devices.",
 )
 @click.option("--encrypt", is_flag=True, help="The same with the decryption key of the contract.")
+@slim_options
 @gate_options
 @JSON_OPTION
 @refusals_exit_1
@@ -308,7 +303,7 @@ def patch(
     unguarded: bool,
     model_version: int | None,
     version_floor: int | None,
-    note: str,
+    note: str | None,
     labels_path: Path | None,
     proven_on: KernelBuild | None,
     vectors_path: Path | None,
@@ -322,6 +317,7 @@ def patch(
     allow_downgrade: int | None,
     encrypt_for: Path | None,
     encrypt: bool,
+    slim: SlimArguments | None,
     gate: GateArguments,
     as_json: bool,
 ) -> None:
@@ -333,6 +329,9 @@ def patch(
     needs --unguarded, or in format 1 --req-arena, --tflm-abi, --opset-hash and --io-hash by hand.
 
     A firmware with keys takes signed patches only: give --key, or --signer to sign later.
+
+    With --slim the patch turns BASE into a model between BASE and TARGET, so that it is smaller. If
+    TARGET cannot be slimmed, the ordinary patch is made; if BASE needs no update, none.
     """
     guards = (req_arena, tflm_abi, opset_hash, io_hash)
     if unguarded and any(value is not None for value in guards):
@@ -351,7 +350,7 @@ def patch(
         name=model_name or model_name_of(base),
         version=model_version,
         version_floor=version_floor,
-        note=note,
+        note=note or "",
         labels=read_labels(labels_path) if labels_path else (),
         device_class=device_class,
         downgrade=allow_downgrade,
@@ -376,10 +375,25 @@ def patch(
         raise click.UsageError("--decoder is of format 2: add --format 2")
     if chosen == wire.FORMAT_1 and gate.verify_data is not None:
         raise click.UsageError("format 1 has no place for an accuracy: leave out --format 1")
+    if chosen == wire.FORMAT_1 and slim is not None:
+        raise click.UsageError("--slim makes patches of format 2, this one would be of format 1")
     base_bytes, target_bytes = read_bytes(base), read_bytes(target)
     vectors, interpreter = None, None
     if vectors_path is not None:
         vectors, interpreter = _read_vectors(vectors_path, target_bytes, str(target), tolerance)
+    ready = slim_first(
+        slim,
+        base_bytes,
+        target_bytes,
+        options,
+        base_where=str(base),
+        target_where=str(target),
+        note=note,
+        as_json=as_json,
+    )
+    if ready is None:
+        return
+    target_bytes = ready.target
     gated = run_gate(
         gate,
         base_bytes,
@@ -391,23 +405,26 @@ def patch(
     if gated is not None and gated.vectors is not None:
         vectors, interpreter = gated.vectors, gated.interpreter
     if gated is not None:
-        options = replace(options, accuracy=gated.result.record().encode())
+        ready = replace(ready, options=replace(options, accuracy=gated.result.record().encode()))
     with encoding_progress() as progress:
-        made = make_patch(
-            base_bytes,
-            target_bytes,
-            where=str(out),
-            target_where=str(target),
-            options=options,
-            contract=contract,
-            index=index,
-            vectors=vectors,
-            interpreter=interpreter,
-            progress=progress,
+        made = ready.make(
+            lambda options: make_patch(
+                base_bytes,
+                target_bytes,
+                where=str(out),
+                target_where=str(target),
+                options=options,
+                contract=contract,
+                index=index,
+                vectors=vectors,
+                interpreter=interpreter,
+                progress=progress,
+            )
         )
     write_output(out, made.data)
     if image is not None:
         write_output(image, made.image)
+    slimmed_out = ready.write()
     if contract is not None and contract.accept & wire.ANTI_ROLLBACK and model_version is None:
         click.echo(
             "tmd: no --model-version was given, so TARGET is version 0, which devices of this "
@@ -431,7 +448,8 @@ def patch(
                     "tolerance": vectors.tolerance,
                     "run_by": interpreter.name if interpreter else None,
                 },
-                "accuracy": gate_json(gated),
+                "accuracy": gate_json(gated) or ready.accuracy_json(),
+                "slim": ready.json(slimmed_out),
                 "signature": _signature_json(signs),
                 "encrypted_to": options.encrypt_to.id.hex() if options.encrypt_to else None,
                 "image": str(image) if image else None,
@@ -446,6 +464,8 @@ def patch(
         return
     if gated is not None:
         print_gate(gated)
+    if ready.slimmed is not None:
+        print_slimmed(ready.slimmed)
     _report(
         made,
         base_bytes,

@@ -1,4 +1,4 @@
-"""Options of operators, as far as memory depends on them: a few numbers per node."""
+"""Options of operators, as far as something here depends on them: a few numbers per node."""
 
 from __future__ import annotations
 
@@ -10,16 +10,46 @@ import tflite
 from tinymldelta.model.tables import Operator
 
 _TYPES: Final = {  # operator -> its table of options
+    "ADD": "AddOptions",
+    "AVERAGE_POOL_2D": "Pool2DOptions",
     "BATCH_MATMUL": "BatchMatMulOptions",
     "CALL_ONCE": "CallOnceOptions",
+    "CONV_2D": "Conv2DOptions",
+    "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
+    "FULLY_CONNECTED": "FullyConnectedOptions",
     "IF": "IfOptions",
+    "MAX_POOL_2D": "Pool2DOptions",
     "VAR_HANDLE": "VarHandleOptions",
     "WHILE": "WhileOptions",
 }
+# Who needs these does without the node that has none; memory does not depend on them.
+_MAY_BE_MISSING: Final = frozenset(
+    {"ADD", "AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MAX_POOL_2D"}
+)
+
+
+def _window(o: Any) -> tuple[int, ...]:
+    return (o.Padding(), o.StrideH(), o.StrideW(), o.FusedActivationFunction())
+
+
+def _pool(o: Any) -> tuple[int, ...]:
+    return (*_window(o), o.FilterHeight(), o.FilterWidth())
+
+
+def _convolution(o: Any) -> tuple[int, ...]:
+    return (*_window(o), o.DilationHFactor(), o.DilationWFactor())
+
+
 _NUMBERS: Final[dict[str, Callable[[Any], tuple[int, ...]]]] = {
+    "ADD": lambda o: (o.FusedActivationFunction(),),
+    "AVERAGE_POOL_2D": _pool,
     "BATCH_MATMUL": lambda o: (int(o.AdjX()), int(o.AdjY())),
     "CALL_ONCE": lambda o: (o.InitSubgraphIndex(),),
+    "CONV_2D": _convolution,
+    "DEPTHWISE_CONV_2D": lambda o: (*_convolution(o), o.DepthMultiplier()),
+    "FULLY_CONNECTED": lambda o: (o.FusedActivationFunction(), o.WeightsFormat()),
     "IF": lambda o: (o.ThenSubgraphIndex(), o.ElseSubgraphIndex()),
+    "MAX_POOL_2D": _pool,
     "WHILE": lambda o: (o.CondSubgraphIndex(), o.BodySubgraphIndex()),
 }
 
@@ -37,6 +67,8 @@ class OptionReader:
         kind = _TYPES[operator.name]
         table = node.BuiltinOptions()
         if table is None or node.BuiltinOptionsType() != getattr(tflite.BuiltinOptions, kind):
+            if operator.name in _MAY_BE_MISSING:
+                return ()
             # The parser of BATCH_MATMUL does without, and takes both for false.
             return (0, 0) if operator.name == "BATCH_MATMUL" else None
         options = getattr(tflite, kind)()

@@ -58,6 +58,11 @@ def _tables(name: str, slot: int, table: str) -> FieldType:
 
 # The options of operators that are read, by their number in the union BuiltinOptions.
 OPTIONS: dict[int, str] = {
+    1: "Conv2DOptions",
+    2: "DepthwiseConv2DOptions",
+    5: "Pool2DOptions",
+    8: "FullyConnectedOptions",
+    11: "AddOptions",
     92: "IfOptions",
     93: "WhileOptions",
     101: "BatchMatMulOptions",
@@ -116,6 +121,36 @@ TABLES: dict[str, tuple[FieldType, ...]] = {
         FieldType("builtin_options", 4, Kind.UNION, members=OPTIONS),
         _scalars("intermediates", 8, 4),
         _scalar("large_custom_options_offset", 9, 8),
+    ),
+    "AddOptions": (_scalar("fused_activation_function", 0, 1),),
+    "Conv2DOptions": (
+        _scalar("padding", 0, 1),
+        _scalar("stride_w", 1, 4),
+        _scalar("stride_h", 2, 4),
+        _scalar("fused_activation_function", 3, 1),
+        _scalar("dilation_w_factor", 4, 4),
+        _scalar("dilation_h_factor", 5, 4),
+    ),
+    "DepthwiseConv2DOptions": (
+        _scalar("padding", 0, 1),
+        _scalar("stride_w", 1, 4),
+        _scalar("stride_h", 2, 4),
+        _scalar("depth_multiplier", 3, 4),
+        _scalar("fused_activation_function", 4, 1),
+        _scalar("dilation_w_factor", 5, 4),
+        _scalar("dilation_h_factor", 6, 4),
+    ),
+    "FullyConnectedOptions": (
+        _scalar("fused_activation_function", 0, 1),
+        _scalar("weights_format", 1, 1),
+    ),
+    "Pool2DOptions": (
+        _scalar("padding", 0, 1),
+        _scalar("stride_w", 1, 4),
+        _scalar("stride_h", 2, 4),
+        _scalar("filter_width", 3, 4),
+        _scalar("filter_height", 4, 4),
+        _scalar("fused_activation_function", 5, 1),
     ),
     "BatchMatMulOptions": (
         _scalar("adj_x", 0, 1),

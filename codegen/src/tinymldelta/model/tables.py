@@ -83,7 +83,10 @@ class Node:
 
     options: of BATCH_MATMUL adj_x and adj_y, 1 where the operand is taken as transposed; of
     CALL_ONCE, IF and WHILE the subgraphs that they run; of VAR_HANDLE the variable's number. Of
-    others none are read.
+    CONV_2D, DEPTHWISE_CONV_2D, AVERAGE_POOL_2D and MAX_POOL_2D, by the schema's numbers, padding,
+    strides and fused activation, then height and width of dilation or filter, and of
+    DEPTHWISE_CONV_2D the depth multiplier; of FULLY_CONNECTED activation and format of the weights;
+    of ADD activation; () if the file has none. Of others none are read.
     """
 
     operator: int

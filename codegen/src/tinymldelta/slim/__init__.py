@@ -1,0 +1,1 @@
+"""The smallest update within an accuracy budget: a model between base and target."""
