@@ -21,10 +21,7 @@ IN_CI = os.environ.get("CI") == "true"
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
 INCLUDES = (f"-I{DEVICE / 'include'}", f"-I{DEVICE / 'ports'}")
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-CONFORMANCE = (
-    DEVICE / "ports/conformance/conformance.c", DEVICE / "ports/conformance/report.c",
-    DEVICE / "core/digest.c",
-)  # fmt: skip
+CONFORMANCE = (*sorted((DEVICE / "ports/conformance").glob("*.c")), DEVICE / "core/digest.c")
 
 
 def need(there: bool, packages: str) -> None:

@@ -32,9 +32,9 @@ SANITIZE = (
     "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer",
 )  # fmt: skip
 INCLUDES = (f"-I{DEVICE / 'include'}", f"-I{DEVICE / 'ports'}")
-PORTS = tuple(
-    DEVICE / "ports" / name
-    for name in ("posix/posix.c", "conformance/conformance.c", "conformance/report.c")
+PORTS = (
+    DEVICE / "ports/posix/posix.c",
+    *sorted((DEVICE / "ports/conformance").glob("*.c")),
 )
 CORE = (*sorted((DEVICE / "core").glob("*.c")), *sorted((DEVICE / "store").glob("*.c")))
 WRAP = "-Wl,--wrap=pread64,--wrap=pwrite64,--wrap=fdatasync"

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * What conformance.c found, in words. Linked only where used.
+ * What the test found, in words. Linked only where used.
  */
 #include <string.h>
 
