@@ -30,6 +30,7 @@ enum fault {
 	ERASE_ERROR,       /* an error is returned */
 	ERASE_SWALLOWED,   /* the chip refuses one unit, and that is not reported */
 	ERASE_INVERTED,    /* erased bytes read as the other value */
+	ERASE_SKIPS,       /* a unit that begins with erased bytes is taken for erased */
 	WRITE_WRAPS,       /* within a page of 64 bytes: what crosses its end comes to its start */
 	WRITE_CUT,         /* at the end of such a page; the rest is dropped */
 	WRITE_LIES,        /* nothing is done */
@@ -79,7 +80,7 @@ enum fault {
 static const char *const names[FAULTS_N] = {
 	"none", "erase_small", "erase_large", "erase_next", "erase_lies",
 	"erase_lies_even", "erase_stops",
-	"erase_error", "erase_swallowed", "erase_inverted", "write_wraps", "write_cut",
+	"erase_error", "erase_swallowed", "erase_inverted", "erase_skips", "write_wraps", "write_cut",
 	"write_lies", "write_swallowed", "write_error", "write_half", "write_swapped",
 	"write_long_only", "write_once", "write_lost", "write_pads", "write_neighbour",
 	"write_far", "write_unaligned", "write_crypts", "address_high", "address_low",
@@ -92,8 +93,9 @@ static const char *const names[FAULTS_N] = {
 
 /* A port with a fault. */
 struct port {
+	struct tmd_sim sim; /* first: its address is that of the port */
 	struct tmd_flash flash;
-	struct tmd_sim sim;
+	const void *(*map)(void *ctx, uint32_t offset, uint32_t bytes); /* the port's own */
 	struct tmd_region region;
 	struct tmd_flash_run runs[1];
 	enum fault fault;
@@ -102,8 +104,19 @@ struct port {
 	uint8_t *shadow; /* a cache, or what lies in flash behind a buffer */
 	uint8_t *valid;  /* which bytes of it are there */
 	uint32_t line;   /* of the cache of one line; UINT32_MAX: none */
-	bool noise;      /* begin with flash that is not erased */
+	/* Of the calls that keep a watchdog from biting. */
+	const struct tmd_conformance_result *result; /* whose operations are counted */
+	uint32_t calls;
+	uint32_t operations; /* until the last of them */
+	uint32_t longest;    /* most operations without one */
+	uint32_t map_calls;  /* how many there were when `map` was asked last */
+	uint32_t map_bytes;  /* for so many bytes */
+	bool map_starves;    /* and too few came while these were looked at */
 };
+
+/* What conformance.h calls a few hundred operations; and bytes looked at as memory. */
+#define OPERATIONS_MOST 300u
+#define MAP_MOST 65536u
 
 /* ---- the chip, without the simulator's rules ---- */
 
@@ -289,6 +302,11 @@ static int faulty_erase(void *ctx, uint32_t offset, uint32_t bytes)
 	case ERASE_INVERTED:
 		value ^= 0xFFu;
 		break;
+	case ERASE_SKIPS:
+		if (is_blank(port, offset, bytes < 16u ? bytes : 16u)) {
+			return 0;
+		}
+		break;
 	case ADDRESS_HIGH:
 	case ADDRESS_ERASE:
 		offset &= ~port->high;
@@ -447,7 +465,7 @@ static bool can_have(const struct tmd_sim_geometry *geometry, enum fault fault)
 	const bool erases = (geometry->flags & TMD_FLASH_NO_ERASE) == 0u;
 
 	/* Large erase units take long, and differ from small ones in how they are erased. */
-	if (tmd_sim_pattern_bytes(geometry) >= 65536u && fault > ERASE_INVERTED) {
+	if (tmd_sim_pattern_bytes(geometry) >= 65536u && fault > ERASE_SKIPS) {
 		return false;
 	}
 	switch (fault) {
@@ -462,6 +480,7 @@ static bool can_have(const struct tmd_sim_geometry *geometry, enum fault fault)
 	case ERASE_ERROR:
 	case ERASE_SWALLOWED:
 	case ERASE_INVERTED:
+	case ERASE_SKIPS:
 	case VOLATILE_ERASE:
 	case GEOMETRY_ERASE:
 	case READ_ERASE_CACHE:
@@ -575,9 +594,55 @@ static void print_line(void *ctx, const char *line)
 	(void)printf("%s\n", line);
 }
 
-static void count_call(void *ctx)
+/* The operations since the last call are done; `calls` more come, or the test has ended. */
+static void count_calls(struct port *port, uint32_t calls)
 {
-	(void)ctx;
+	const struct tmd_conformance_result *result = port->result;
+	const uint32_t operations = result->reads + result->writes + result->erases;
+	const uint32_t without = operations - port->operations;
+
+	port->longest = without > port->longest ? without : port->longest;
+	port->operations = operations;
+	port->calls += calls;
+}
+
+static void alive(void *ctx)
+{
+	count_calls(ctx, 1);
+}
+
+/* Asked for memory: was what was asked for before looked at with signs of life? */
+static const void *counted_map(void *ctx, uint32_t offset, uint32_t bytes)
+{
+	struct port *port = ctx;
+
+	if (port->calls - port->map_calls < port->map_bytes / MAP_MOST) {
+		port->map_starves = true;
+	}
+	port->map_calls = port->calls;
+	port->map_bytes = bytes;
+	return port->map(ctx, offset, bytes);
+}
+
+/* tmd_conformance, during which a watchdog does not bite. */
+static int fed(struct port *port, const struct tmd_conformance_options *options,
+	       struct tmd_conformance_result *result)
+{
+	int status;
+
+	port->result = result;
+	port->operations = 0;
+	port->longest = 0;
+	port->map_bytes = 0;
+	status = tmd_conformance(&port->region, options, result);
+	count_calls(port, 0);
+	if (port->longest > OPERATIONS_MOST || port->map_starves) {
+		(void)fprintf(stderr, "%s %s: %" PRIu32 " operations without a sign of life; %s\n",
+			      port->sim.geometry.name, names[port->fault], port->longest,
+			      port->map_starves ? "and none while memory was looked at" : "");
+		exit(2);
+	}
+	return status;
 }
 
 /* Phase 1, a reset, phase 2, as on a device that cannot reset itself while it runs. */
@@ -585,13 +650,13 @@ static int in_two_phases(struct port *port, struct tmd_conformance_options optio
 			 struct tmd_conformance_result *result)
 {
 	options.power_cycle = NULL;
-	if (tmd_conformance(&port->region, &options, result) != TMD_OK ||
+	if (fed(port, &options, result) != TMD_OK ||
 	    (result->checked & (uint32_t)1 << TMD_CONFORMANCE_PERSIST) != 0u) {
 		return TMD_ERR_STATE;
 	}
 	(void)power_cycle(port);
 	options.after_reset = true;
-	return tmd_conformance(&port->region, &options, result);
+	return fed(port, &options, result);
 }
 
 static int run_one(const struct tmd_sim_geometry *geometry, enum fault fault, bool in_words)
@@ -604,10 +669,12 @@ static int run_one(const struct tmd_sim_geometry *geometry, enum fault fault, bo
 	int status;
 
 	options.power_cycle = power_cycle;
-	options.alive = count_call;
+	options.alive = alive;
 	set_up(&port, geometry, fault);
 	break_geometry(&port);
-	status = tmd_conformance(&port.region, &options, &result);
+	port.map = port.flash.map;
+	port.flash.map = counted_map;
+	status = fed(&port, &options, &result);
 	if ((status == TMD_OK) != (result.findings_n == 0u) || port.sim.counts.illegal != 0u) {
 		(void)fprintf(stderr, "%s %s: status %d, %u findings; %s\n", geometry->name,
 			      names[fault], status, (unsigned int)result.findings_n,

@@ -85,7 +85,10 @@ static uint8_t address_byte(uint32_t offset)
 
 uint8_t tmd_run_wanted(const struct run *run, enum content content, uint32_t offset)
 {
-	if (content == ERASED) {
+	const bool blank = content == SECOND && offset >= run->last.start &&
+			   offset - run->last.start < run->blank;
+
+	if (content == ERASED || blank) {
 		return run->flash->erased_value;
 	}
 	return content == FIRST ? address_byte(offset) : (uint8_t)~address_byte(offset);
@@ -125,6 +128,9 @@ bool tmd_run_read(struct run *run, uint32_t offset, uint32_t bytes, uint32_t shi
 	}
 	for (uint32_t i = 0; i < bytes; i++) {
 		buf[i] = filler(i, turn);
+	}
+	if (run->result->reads % ALIVE_READS == 0u) {
+		tmd_run_stay_alive(run);
 	}
 	run->result->reads++;
 	good = run->flash->read(run->flash->ctx, offset, buf, bytes) == 0;
@@ -210,12 +216,13 @@ bool tmd_run_holds(struct run *run, uint32_t offset, uint32_t end, enum content 
 
 /* ---- why something is not as it should be ---- */
 
-/* Do these bytes, read at `at`, belong to `other`? */
+/* Do these bytes, read at `at`, belong to `other`? Of erased ones nobody can tell. */
 static bool is_of(const struct run *run, uint32_t other, uint32_t bytes, enum content content)
 {
 	uint32_t n = 0;
 
-	while (n < bytes && run->in[n] == tmd_run_wanted(run, content, other + n)) {
+	while (n < bytes && run->in[n] != run->flash->erased_value &&
+	       run->in[n] == tmd_run_wanted(run, content, other + n)) {
 		n++;
 	}
 	return n == bytes;
@@ -311,9 +318,6 @@ uint32_t tmd_run_crc_of(struct run *run, uint32_t from, uint32_t to)
 	for (uint32_t at = from; at < to;) {
 		const uint32_t n = min_u32(PIECE, to - at);
 
-		if (at % 4096u == 0u) {
-			tmd_run_stay_alive(run);
-		}
 		if (!tmd_run_read(run, at, n, 0, 0)) {
 			memset(run->in, 0, n);
 		}

@@ -38,7 +38,6 @@ static void read_once(struct run *run, uint32_t offset, uint32_t bytes, uint32_t
 /* Reads of all lengths that begin around a place, at every alignment of offset and buffer. */
 static void read_around(struct run *run, uint32_t place, bool every_buffer)
 {
-	tmd_run_stay_alive(run);
 	for (uint32_t i = 0; i < 2u * ALIGNMENT; i++) {
 		const uint32_t offset = place - ALIGNMENT + i;
 
@@ -92,6 +91,9 @@ static bool check_mapped(struct run *run, uint32_t offset, uint32_t bytes, enum 
 	for (uint32_t i = 0; mapped != NULL && i < bytes; i++) {
 		const uint8_t got = mapped[i];
 
+		if (i % ALIVE_BYTES == 0u) {
+			tmd_run_stay_alive(run);
+		}
 		if (got != tmd_run_wanted(run, content, offset + i)) {
 			tmd_run_found_bytes(run, TMD_CONFORMANCE_MAP, offset + i, bytes,
 					    tmd_run_wanted(run, content, offset + i), got);
@@ -112,7 +114,6 @@ void tmd_run_check_map(struct run *run, enum content content)
 	for (uint32_t at = run->region->offset; at < run->end;) {
 		const struct unit unit = tmd_run_unit_at(run->flash, at);
 
-		tmd_run_stay_alive(run);
 		mapped = check_mapped(run, at, unit.bytes, content) || mapped;
 		mapped = check_mapped(run, at + 1u, unit.bytes - 1u, content) || mapped;
 		at += unit.bytes;

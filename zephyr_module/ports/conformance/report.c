@@ -47,7 +47,8 @@ static const struct words rules[TMD_CONFORMANCE_RULES_N] = {
 	[TMD_CONFORMANCE_ERASE_DONE] = {
 		"ERASE_DONE",
 		"an erase that returns 0 was done",
-		"page number from offset; bank; wait for the end; errors",
+		"page number from offset; bank; wait for the end; errors; a blank check that "
+		"looks at the unit's begin only",
 	},
 	[TMD_CONFORMANCE_ERASE_WHOLE] = {
 		"ERASE_WHOLE",

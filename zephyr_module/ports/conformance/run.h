@@ -16,19 +16,27 @@
 
 #include "conformance.h"
 
-#define GUARD 8u         /* bytes before and behind a buffer that nobody may touch */
-#define ALIGNMENT 8u     /* of a uint64_t: what flash.h promises drivers at most */
-#define READ_MAX 512u    /* bytes of the longest read */
-#define PIECE 256u       /* bytes of a plain read */
-#define ALIAS_BYTES 8u   /* so many are compared with what belongs elsewhere; 4 at least */
-#define BUFFER_STEPS 16u /* addresses of write buffers are taken modulo this */
+#define GUARD 8u          /* bytes before and behind a buffer that nobody may touch */
+#define ALIGNMENT 8u      /* of a uint64_t: what flash.h promises drivers at most */
+#define READ_MAX 512u     /* bytes of the longest read */
+#define PIECE 256u        /* bytes of a plain read */
+#define ALIAS_BYTES 8u    /* so many are compared with what belongs elsewhere; 4 at least */
+#define BUFFER_STEPS 16u  /* addresses of write buffers are taken modulo this */
+#define ALIVE_READS 64u   /* after so many, the watchdog is fed; of writes and erases, each time */
+#define ALIVE_BYTES 4096u /* looked at as memory */
 #define NOWHERE UINT32_MAX
 
 /* What a place should hold. */
 enum content {
 	ERASED,
 	FIRST,  /* the bytes of its address */
-	SECOND, /* their complement */
+	SECOND, /* their complement, but for the begin of the last unit: erased bytes, written */
+};
+
+/* An erase unit. */
+struct unit {
+	uint32_t start; /* on the device */
+	uint32_t bytes;
 };
 
 struct run {
@@ -38,15 +46,11 @@ struct run {
 	struct tmd_conformance_result *result;
 	uint8_t *in;  /* what is read, shift + bytes of a read, between guards */
 	uint8_t *out; /* what is written, likewise */
-	uint32_t end;  /* of the region, on the device */
-	bool rewrites; /* flash without erase */
-	bool stop;     /* what comes now would build on what is broken */
-};
-
-/* An erase unit. */
-struct unit {
-	uint32_t start; /* on the device */
-	uint32_t bytes;
+	uint32_t end;     /* of the region, on the device */
+	struct unit last; /* the unit that is erased once more: its first half is `blank` */
+	uint32_t blank;   /* bytes */
+	bool rewrites;    /* flash without erase */
+	bool stop;        /* what comes now would build on what is broken */
 };
 
 static inline uint32_t min_u32(uint32_t a, uint32_t b)
