@@ -11,6 +11,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/wait.h>
@@ -25,11 +27,13 @@
 static struct {
 	unsigned long writes; /* calls so far */
 	unsigned long flushes;
+	unsigned long drops; /* of what the system has in its cache, after a flush */
 	unsigned long fail_write; /* the write that fails; 0: none */
 	unsigned long fail_flush;
 	int err;       /* with this */
 	bool hindered; /* every second call is interrupted, the others transfer at most 7 bytes */
 	bool turn;
+	const char *stolen; /* before the next lock, somebody else makes this file anew; or NULL */
 } calls;
 
 static const char *folder;
@@ -40,6 +44,10 @@ ssize_t __real_pwrite64(int fd, const void *buf, size_t bytes, off_t offset);
 ssize_t __wrap_pwrite64(int fd, const void *buf, size_t bytes, off_t offset);
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
+int __real_posix_fadvise64(int fd, off_t offset, off_t bytes, int advice);
+int __wrap_posix_fadvise64(int fd, off_t offset, off_t bytes, int advice);
+int __real_fcntl64(int fd, int command, ...);
+int __wrap_fcntl64(int fd, int command, ...);
 
 static bool is_interrupted(size_t *bytes)
 {
@@ -85,6 +93,41 @@ int __wrap_fdatasync(int fd)
 		return 0; /* a few thousand real ones take long */
 	}
 	return __real_fdatasync(fd);
+}
+
+int __wrap_posix_fadvise64(int fd, off_t offset, off_t bytes, int advice)
+{
+	/* What is not flushed is not dropped. */
+	if (advice == POSIX_FADV_DONTNEED && offset == 0 && bytes == 0 && calls.flushes > 0u) {
+		calls.drops++;
+	}
+	return __real_posix_fadvise64(fd, offset, bytes, advice);
+}
+
+static void make(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "wb");
+
+	REQUIRE(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0);
+}
+
+int __wrap_fcntl64(int fd, int command, ...)
+{
+	va_list arguments;
+	struct flock *range;
+
+	if (command != F_SETLK) {
+		return __real_fcntl64(fd, command);
+	}
+	va_start(arguments, command);
+	range = va_arg(arguments, struct flock *);
+	va_end(arguments);
+	if (calls.stolen != NULL) {
+		(void)unlink(calls.stolen);
+		make(calls.stolen, "theirs");
+		calls.stolen = NULL;
+	}
+	return __real_fcntl64(fd, command, range);
 }
 
 /* ---- the bench ---- */
@@ -192,14 +235,12 @@ static void test_a_new_file_is_erased_and_whole(void)
 	char path[512];
 	char stale[512];
 	uint8_t bytes[64];
-	FILE *file;
 
 	name(path, sizeof(path), "new");
 	name(stale, sizeof(stale), "new.new");
 	forget(path);
 	/* What a cut has left of an earlier try. */
-	file = fopen(stale, "wb");
-	REQUIRE(file != NULL && fputs("half a file", file) >= 0 && fclose(file) == 0);
+	make(stale, "half a file");
 	EXPECT_EQ(open_usual(&posix, path), 0);
 	EXPECT_EQ(length(path), 4 * 4096);
 	EXPECT_EQ(length(stale), -1);
@@ -365,6 +406,73 @@ static void test_what_lies_outside_is_not_touched(void)
 	EXPECT_EQ(tmd_posix_close(&posix), 0);
 }
 
+/*
+ * Two processes make the file. One of them fails, and removes what it began; a third one begins
+ * anew, while the other had that first file open, and gets its lock.
+ */
+static void test_what_another_process_makes_is_left_alone(void)
+{
+	struct tmd_posix posix;
+	char path[512];
+	char part[512];
+
+	name(path, sizeof(path), "theirs");
+	name(part, sizeof(part), "theirs.new");
+	forget(path);
+	calls.stolen = part;
+	EXPECT_EQ(open_usual(&posix, path), EAGAIN);
+	EXPECT_EQ(length(path), -1);
+	EXPECT_EQ(length(part), 6);
+	EXPECT_EQ(open_usual(&posix, path), 0);
+	EXPECT_EQ(length(part), -1);
+	EXPECT_EQ(tmd_posix_close(&posix), 0);
+}
+
+/*
+ * What a process wrote that was killed before its flush, and what a failed flush has left in the
+ * system's cache, reads as if it were there; a power cut takes it.
+ */
+static void test_what_is_read_is_on_the_medium(void)
+{
+	struct tmd_posix posix;
+	char path[512];
+
+	name(path, sizeof(path), "cached");
+	forget(path);
+	REQUIRE(open_usual(&posix, path) == 0 && tmd_posix_close(&posix) == 0);
+	memset(&calls, 0, sizeof(calls));
+	EXPECT_EQ(open_usual(&posix, path), 0);
+	EXPECT_EQ(calls.flushes, 1);
+	EXPECT_EQ(calls.drops, 1);
+	EXPECT_EQ(tmd_posix_close(&posix), 0);
+	calls.fail_flush = 2;
+	calls.err = EIO;
+	EXPECT_EQ(open_usual(&posix, path), EIO);
+	EXPECT_EQ(tmd_posix_close(&posix), EBADF);
+	EXPECT_EQ(open_usual(&posix, path), 0);
+	EXPECT_EQ(tmd_posix_close(&posix), 0);
+}
+
+/* As by mlockall, in programs that must not wait: MS_INVALIDATE is then refused. */
+static void test_locked_memory_is_mapped(void)
+{
+	struct tmd_posix posix;
+	uint8_t buf[256] = {7};
+	const uint8_t *bytes;
+	char path[512];
+
+	name(path, sizeof(path), "mlock");
+	forget(path);
+	REQUIRE(open_usual(&posix, path) == 0);
+	REQUIRE(mlock(posix.mapping, posix.mapping_bytes) == 0);
+	EXPECT_EQ(posix.flash.write(&posix, 4096, buf, 256), 0);
+	bytes = posix.flash.map(&posix, 4096, 256);
+	if (EXPECT(bytes != NULL)) {
+		EXPECT_BYTES(bytes, buf, 256);
+	}
+	EXPECT_EQ(tmd_posix_close(&posix), 0);
+}
+
 /* What another process gets when it opens the file. */
 static int opened_elsewhere(const char *path, uint64_t offset)
 {
@@ -418,5 +526,8 @@ int main(int argc, char **argv)
 	RUN(test_refusals);
 	RUN(test_what_lies_outside_is_not_touched);
 	RUN(test_one_process_at_a_time);
+	RUN(test_what_another_process_makes_is_left_alone);
+	RUN(test_what_is_read_is_on_the_medium);
+	RUN(test_locked_memory_is_mapped);
 	return harness_result();
 }

@@ -103,6 +103,22 @@ static int flush(int fd)
 	return result == 0 ? 0 : errno;
 }
 
+/*
+ * What is read from now on lies on the medium: what a process that was killed had not flushed is,
+ * and what a failed flush has left in the system's cache is dropped from there.
+ */
+static int settle(int fd)
+{
+	const int err = flush(fd);
+
+#if defined(POSIX_FADV_DONTNEED)
+	if (err == 0) {
+		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); /* advice; macOS has none */
+	}
+#endif
+	return err;
+}
+
 /* With its length and name. */
 static int flush_whole(int fd)
 {
@@ -186,7 +202,7 @@ static int posix_erase(void *ctx, uint32_t offset, uint32_t bytes)
 /*
  * The mapping stays as long as the file is open. A page beyond the file's end would be SIGBUS, so
  * it is looked at again; and POSIX does not promise that memory shows what pwrite wrote before
- * msync.
+ * msync. That refuses memory that is locked (mlockall): there it is the system's cache itself.
  */
 static const void *posix_map(void *ctx, uint32_t offset, uint32_t bytes)
 {
@@ -199,7 +215,8 @@ static const void *posix_map(void *ctx, uint32_t offset, uint32_t bytes)
 	if (fstat(posix->fd, &status) != 0 ||
 	    (S_ISREG(status.st_mode) &&
 	     (uint64_t)status.st_size < posix->offset + posix->bytes) ||
-	    msync(posix->mapping, posix->mapping_bytes, MS_ASYNC | MS_INVALIDATE) != 0) {
+	    (msync(posix->mapping, posix->mapping_bytes, MS_ASYNC | MS_INVALIDATE) != 0 &&
+	     errno != EBUSY)) {
 		return NULL;
 	}
 	return &posix->mapped[offset];
@@ -263,34 +280,40 @@ static int flush_folder(const char *path)
 	return err == EINVAL ? 0 : err; /* a file system whose folders need no flushing */
 }
 
-/* What another process has made is there: remove what was begun here, if it is not that. */
-static int forget(int fd, const char *from, const struct stat *made)
+static bool is_same(const struct stat *a, const struct stat *b)
 {
-	struct stat status;
-
-	if (fstat(fd, &status) != 0) {
-		return errno;
-	}
-	if (status.st_dev != made->st_dev || status.st_ino != made->st_ino) {
-		(void)unlink(from);
-	}
-	return 0;
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
 /*
  * Fill the new file, which is locked, and give it its name. Whoever had the lock before may have
- * done so: then there is nothing to do, and the file in hand may be that very one.
+ * done so: then there is nothing to do, and the file in hand may be that very one. Or has failed,
+ * and removed the file in hand: then the name may be that of a file which is being filled by
+ * somebody else, who must not find it renamed.
  */
 static int fill_and_rename(int fd, const char *from, const char *path, uint64_t bytes)
 {
+	struct stat own;
 	struct stat status;
 	int err;
 
+	if (fstat(fd, &own) != 0) {
+		return errno;
+	}
 	if (stat(path, &status) == 0) {
-		return forget(fd, from, &status);
+		if (!is_same(&own, &status)) {
+			(void)unlink(from); /* begun here, and not needed */
+		}
+		return 0;
 	}
 	if (errno != ENOENT) {
 		return errno;
+	}
+	if (stat(from, &status) != 0) {
+		return errno == ENOENT ? EAGAIN : errno;
+	}
+	if (!is_same(&own, &status)) {
+		return EAGAIN;
 	}
 	if (ftruncate(fd, 0) != 0) {
 		return errno;
@@ -427,6 +450,9 @@ int tmd_posix_open(struct tmd_posix *posix, const char *path,
 	err = check_kind(fd, end);
 	if (err == 0) {
 		err = lock(fd, options->offset, posix->bytes);
+	}
+	if (err == 0) {
+		err = settle(fd);
 	}
 	if (err != 0) {
 		close_quietly(fd);

@@ -25,7 +25,8 @@
  *   memory that was not read before.
  * - A failing flush may have lost what earlier calls promised, and a further one may return 0 all
  *   the same. So after any failed write, erase or flush each further write and erase fails, until
- *   the file is opened again: reads then show what is there.
+ *   the file is opened again: open flushes, and drops what the system has in its cache (where it
+ *   has posix_fadvise: not on macOS), so that reads then show what is there.
  * - Two processes do not use the same range at a time: open fails with EAGAIN. The lock (fcntl) is
  *   of the whole process and is gone when it closes *any* descriptor of the file, so do not open
  *   the file twice in one process. Whoever writes without asking for the lock is not kept out.
