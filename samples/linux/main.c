@@ -18,6 +18,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -43,6 +44,7 @@ struct device {
 	struct tmd_store store;
 	struct tmd_update update;
 	const char *path;
+	int output; /* errno of the first write to standard output that failed; 0: none */
 };
 
 static int say_status(const char *what, int status)
@@ -52,6 +54,13 @@ static int say_status(const char *what, int status)
 	return EXIT_REFUSED;
 }
 
+static int say_errno(const char *what, int err)
+{
+	(void)fprintf(stderr, "%s: %s\n", what, strerror(err));
+	return EXIT_REFUSED;
+}
+
+/* Of the store's file. */
 static int say_error(const char *path, int err)
 {
 	if (err == EAGAIN) {
@@ -59,7 +68,7 @@ static int say_error(const char *path, int err)
 	} else if (err == ERANGE) {
 		(void)fprintf(stderr, "%s is no store of this program: it is too short\n", path);
 	} else {
-		(void)fprintf(stderr, "%s: %s\n", path, strerror(err));
+		return say_errno(path, err);
 	}
 	return EXIT_REFUSED;
 }
@@ -114,6 +123,29 @@ static int show_status(struct device *device)
 	return 0;
 }
 
+/*
+ * The next piece of the patch, in `packet`: its bytes, 0 at the end, or -1 and errno. Who started
+ * this program may have left a pipe that does not block: then nothing there is not the end.
+ */
+static ssize_t next_piece(uint8_t *packet)
+{
+	struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+
+	for (;;) {
+		const ssize_t n = read(STDIN_FILENO, packet, PACKET_BYTES);
+
+		if (n >= 0) {
+			return n;
+		}
+		if (errno == EAGAIN && poll(&input, 1, -1) < 0 && errno != EINTR) {
+			return -1;
+		}
+		if (errno != EAGAIN && errno != EINTR) {
+			return -1;
+		}
+	}
+}
+
 /* Hand each packet to the update as it comes; the patch is never in memory as a whole. */
 static int receive(struct device *device)
 {
@@ -122,17 +154,18 @@ static int receive(struct device *device)
 	int err = tmd_update_begin(&device->update, &device->store);
 
 	while (err == TMD_OK) {
-		n = read(STDIN_FILENO, packet, sizeof(packet));
+		n = next_piece(packet);
 		if (n == 0) {
 			err = tmd_update_finish(&device->update);
 			break;
 		}
-		if (n > 0) {
-			err = tmd_update_write(&device->update, packet, (size_t)n);
-		} else if (errno != EINTR) {
+		if (n < 0) {
+			const int why = errno;
+
 			tmd_update_abort(&device->update);
-			return say_error("the patch", errno);
+			return say_errno("the patch", why);
 		}
+		err = tmd_update_write(&device->update, packet, (size_t)n);
 	}
 	if (err != TMD_OK) {
 		tmd_update_abort(&device->update);
@@ -145,24 +178,31 @@ static int receive(struct device *device)
 	return show_status(device);
 }
 
+static void put(struct device *device, const void *bytes, uint32_t n)
+{
+	if (fwrite(bytes, 1, n, stdout) != n) {
+		device->output = errno;
+	}
+}
+
 /* Through memory if it is mapped, as an interpreter takes it; else piece by piece. */
-static int write_model(const struct device *device, const struct tmd_model *model)
+static int write_model(struct device *device, const struct tmd_model *model)
 {
 	uint8_t piece[PACKET_BYTES];
 	uint32_t n;
 	int err = TMD_OK;
 
 	if (model->at != NULL) {
-		n = (uint32_t)fwrite(model->at, 1, model->bytes, stdout);
-		return n == model->bytes ? TMD_OK : TMD_ERR_ARGUMENT;
+		put(device, model->at, model->bytes);
+		return TMD_OK;
 	}
-	for (uint32_t at = 0; at < model->bytes && err == TMD_OK;) {
+	for (uint32_t at = 0; at < model->bytes && err == TMD_OK && device->output == 0;) {
 		const uint32_t left = model->bytes - at;
 
 		n = left < sizeof(piece) ? left : (uint32_t)sizeof(piece);
 		err = tmd_model_read(&device->store, model, at, piece, n);
-		if (err == TMD_OK && fwrite(piece, 1, n, stdout) != n) {
-			err = TMD_ERR_ARGUMENT;
+		if (err == TMD_OK) {
+			put(device, piece, n);
 		}
 		at += n;
 	}
@@ -296,8 +336,8 @@ int main(int argc, char **argv)
 	device.path = argv[2];
 	lay_out(&device);
 	result = strcmp(argv[1], "conform") == 0 ? conform(&device) : run(&device, argv[1]);
-	if (fflush(stdout) != 0) {
-		return say_error("standard output", errno);
+	if (fflush(stdout) != 0 && device.output == 0) {
+		device.output = errno;
 	}
-	return result;
+	return device.output == 0 ? result : say_errno("standard output", device.output);
 }

@@ -6,6 +6,7 @@ middle of an update; what a power cut leaves is the campaign's matter (benchmark
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -324,6 +325,43 @@ def test_one_process_at_a_time(
         process.kill()
     program.ask("update", pair.patches[2])
     assert program.ask("model") == pair.target
+
+
+def test_a_pipe_that_does_not_block(
+    tmp_path: Path, pairs: dict[str, Pair], programs: dict[tuple[str, str], Path]
+) -> None:
+    """As ssh and event loops leave standard input: an empty pipe is not the patch's end."""
+    pair = pairs["digits"]
+    program = program_of(programs, pair, "sanitized", tmp_path)
+    patch = pair.patches[2]
+    taken, sent = os.pipe()
+    os.set_blocking(taken, False)
+    with subprocess.Popen(
+        program.words("update"), stdin=taken, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        os.close(taken)
+        for piece in (patch[:300], patch[300:700], patch[700:]):
+            time.sleep(0.3)
+            with contextlib.suppress(BrokenPipeError):
+                os.write(sent, piece)
+        os.close(sent)
+        said, failed = process.communicate(timeout=60)
+    assert (process.returncode, failed) == (0, b"")
+    assert b"on trial: 0 of 3 starts" in said
+
+
+def test_a_full_disk_is_named(
+    tmp_path: Path, pairs: dict[str, Pair], programs: dict[tuple[str, str], Path]
+) -> None:
+    """Where the model goes to, not the store."""
+    program = program_of(programs, pairs["digits"], "sanitized", tmp_path)
+    for command in ("model", "status"):
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(
+                program.words(command), stdout=full, stderr=subprocess.PIPE, text=True
+            )
+        expected = "standard output: No space left on device\n"
+        assert (done.returncode, done.stderr) == (1, expected), command
 
 
 def test_wrong_calls_and_what_is_no_store(
