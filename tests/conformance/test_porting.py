@@ -130,6 +130,43 @@ def test_a_number_that_is_typed_wrong_shows(checkout: Path, line: str, rule: str
     assert "FAILED" in said
 
 
+def test_erase_units_of_several_sizes(checkout: Path) -> None:
+    """The guide's second layout, through all of its steps on the PC."""
+    copy, on_pc, _link, generate, first_update = blocks("sh")
+    sizes = "16384x2,65536x1,131072x2"
+    assert f"`{sizes}`" in GUIDE.read_text(encoding="utf-8")
+    shell(copy, checkout)
+    port_h = checkout / "myport" / "port.h"
+    fill_in(port_h, code_of("myport/port.h, with sectors of 16, 64 and 128 KB"))
+    conform = on_pc.replace("conform 2048 8 0xFF once", f"conform {sizes} 4")
+    assert conform != on_pc
+    said = shell(conform, checkout).splitlines()
+    assert said[-2].startswith("5 erase units, 11 erases, ")
+    assert said[-1] == "PASSED"
+    sized = generate.replace("24576 --erase 2048 --write 8", "131072 --erase 131072 --write 4")
+    assert sized != generate
+    shell(sized, checkout)
+    update = first_update.replace("update 2048 8 0xFF once", f"update {sizes} 4")
+    assert update != first_update
+    said = shell(update, checkout).splitlines()
+    assert said[:5] == ["mount: OK", "update: OK", "mount: OK", "start: OK", "confirm: OK"]
+    # A size that is not the manual's shows here as well.
+    fill_in(port_h, "#define PORT_RUNS {16384u, 6u}, {131072u, 2u}")
+    said = shell(conform, checkout, code=1).splitlines()
+    assert said[0].startswith("ERASE at 0x00008000, 16384 bytes: returned an error"), said
+
+
+@pytest.mark.parametrize("word", ["onec", "0x1FF", "0xFFonce"])
+def test_a_word_that_is_typed_wrong_is_refused(checkout: Path, word: str) -> None:
+    copy, on_pc, *_ = blocks("sh")
+    shell(copy, checkout)
+    fill_in(checkout / "myport" / "port.h", code_of("myport/port.h"))
+    shell(on_pc.replace("0xFF once", word), checkout, code=2)
+    program = checkout / "build/myport/pc"
+    for sizes in ("0", "2048x0", "2048x", "2048,", "x2", "1x1,1x1,1x1,1x1", "0x40000000x4"):
+        run([program, "conform", sizes, "8"], code=2)
+
+
 def compile_guide(folder: Path, *flags: str) -> Path:
     """The example with its HAL's stand-in, the template's port.c, and the guide's own main part."""
     port = folder / "port"
@@ -227,8 +264,11 @@ def test_the_template_compiles_and_fails(
     assert said[0].startswith(f"{rule} at "), said
 
 
+@pytest.mark.parametrize("option", ["STAGING=1", "STAGING=0", "TRIAL=0", "RESUME=0"])
 @pytest.mark.parametrize("name", ["port", "hardware", "store"])
-def test_the_template_compiles_for_the_smallest_part(tmp_path: Path, name: str) -> None:
+def test_the_template_compiles_for_the_smallest_part(
+    tmp_path: Path, name: str, option: str
+) -> None:
     need(shutil.which("arm-none-eabi-gcc") is not None, "gcc-arm-none-eabi")
     port = tmp_path / "port"
     shutil.copytree(TEMPLATE, port)
@@ -242,7 +282,8 @@ def test_the_template_compiles_for_the_smallest_part(tmp_path: Path, name: str) 
         (tmp_path / header).write_text(text, encoding="utf-8")
     run([
         "arm-none-eabi-gcc", "-mcpu=cortex-m0plus", "-mthumb", "-Os", *STRICT, *INCLUDES,
-        f"-I{port}", f"-I{tmp_path}", "-c", port / f"{name}.c", "-o", tmp_path / "out.o",
+        f"-DTMD_{option}", f"-I{port}", f"-I{tmp_path}", "-c", port / f"{name}.c",
+        "-o", tmp_path / "out.o",
     ])  # fmt: skip
 
 

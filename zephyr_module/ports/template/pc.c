@@ -7,8 +7,10 @@
  *
  *	pc conform ERASE WRITE [0xFF|0x00] [once] [no-erase]
  *
- * `once`: a unit is programmed once per erase: flash with ECC, or with a limit in the manual. The simulated flash is one
- * erase unit longer than the port on both sides. With store.c and -DPORT_UPDATE also
+ * ERASE is a size, or of flash with several sizes up to three runs, as 16384x2,65536x1,131072x2.
+ * `once`: a unit is programmed once per erase: flash with ECC, or with a limit in the manual. The
+ * simulated flash is longer than the port on both sides, by one erase unit or once more those runs.
+ * With store.c and -DPORT_UPDATE also
  *
  *	pc update ERASE WRITE [...] < PATCH
  *
@@ -34,7 +36,7 @@ static struct tmd_sim sim;
 
 static uint32_t simulated(uint32_t place)
 {
-	return place - PORT_START + sim.geometry.pattern[0].bytes;
+	return place - PORT_START + tmd_sim_pattern_bytes(&sim.geometry);
 }
 
 int hardware_read(uint32_t place, void *buf, uint32_t bytes)
@@ -49,7 +51,8 @@ int hardware_program(uint32_t place, const void *unit)
 
 int hardware_erase(uint32_t place)
 {
-	return sim.flash.erase(sim.flash.ctx, simulated(place), port_flash.runs[0].bytes);
+	return sim.flash.erase(sim.flash.ctx, simulated(place),
+			       port_unit_bytes(place - PORT_START));
 }
 
 const void *hardware_address(uint32_t place)
@@ -67,25 +70,75 @@ static int power_cycle(void *ctx)
 	return 0;
 }
 
-static bool set_up(int argc, char **argv)
+/* A number and nothing behind it but `*end`. */
+static bool number(const char *text, uint32_t most, uint32_t *value, char **end)
 {
-	struct tmd_sim_geometry geometry = {"pc", "", {{0, 1}}, 1, 0, 0xFF, 0};
-	const uint32_t bytes = port_flash.runs[0].bytes * port_flash.runs[0].count;
+	const unsigned long long all = strtoull(text, end, 0);
 
-	geometry.pattern[0].bytes = (uint32_t)strtoul(argv[2], NULL, 0);
-	geometry.write_bytes = (uint32_t)strtoul(argv[3], NULL, 0);
-	for (int i = 4; i < argc; i++) {
-		if (strcmp(argv[i], "once") == 0) {
-			geometry.flags |= TMD_SIM_WRITE_ONCE;
-		} else if (strcmp(argv[i], "no-erase") == 0) {
-			geometry.flags |= TMD_FLASH_NO_ERASE;
-		} else {
-			geometry.erased_value = (uint8_t)strtoul(argv[i], NULL, 0);
+	*value = (uint32_t)all;
+	return *end != text && all <= most;
+}
+
+/* "2048", or "16384x2,65536x1". Of one size there is one unit in the pattern, repeated. */
+static bool parse_sizes(const char *text, struct tmd_sim_geometry *geometry)
+{
+	char *end = NULL;
+
+	for (uint32_t i = 0; i < TMD_SIM_RUNS_MAX; i++, text = end + 1) {
+		struct tmd_flash_run *run = &geometry->pattern[i];
+
+		run->count = 1;
+		if (!number(text, TMD_MODEL_MAX, &run->bytes, &end) || run->bytes == 0u ||
+		    (*end == 'x' &&
+		     (!number(end + 1, TMD_MODEL_MAX / TMD_SIM_RUNS_MAX / run->bytes, &run->count,
+			      &end) ||
+		      run->count == 0u))) {
+			return false;
+		}
+		geometry->pattern_n = i + 1u;
+		if (*end != ',') {
+			return *end == '\0';
 		}
 	}
-	return geometry.pattern[0].bytes != 0u && geometry.write_bytes != 0u &&
-	       tmd_sim_init(&sim, &geometry, 2u + bytes / geometry.pattern[0].bytes +
-						     (bytes % geometry.pattern[0].bytes != 0u));
+	return false;
+}
+
+static bool parse_word(const char *word, struct tmd_sim_geometry *geometry)
+{
+	char *end;
+	uint32_t value;
+
+	if (strcmp(word, "once") == 0) {
+		geometry->flags |= TMD_SIM_WRITE_ONCE;
+	} else if (strcmp(word, "no-erase") == 0) {
+		geometry->flags |= TMD_FLASH_NO_ERASE;
+	} else if (number(word, 0xFF, &value, &end) && *end == '\0') {
+		geometry->erased_value = (uint8_t)value;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+static bool set_up(int argc, char **argv)
+{
+	struct tmd_sim_geometry geometry = {"pc", "", {{0, 0}}, 0, 0, 0xFF, 0};
+	uint32_t pattern;
+	char *end;
+
+	if (!parse_sizes(argv[2], &geometry) ||
+	    !number(argv[3], TMD_WRITE_UNIT_MAX, &geometry.write_bytes, &end) || *end != '\0' ||
+	    geometry.write_bytes == 0u) {
+		return false;
+	}
+	for (int i = 4; i < argc; i++) {
+		if (!parse_word(argv[i], &geometry)) {
+			return false;
+		}
+	}
+	pattern = tmd_sim_pattern_bytes(&geometry);
+	return tmd_sim_init(&sim, &geometry, 2u + port_all.bytes / pattern +
+						     (port_all.bytes % pattern != 0u));
 }
 
 static void print_line(void *ctx, const char *line)
@@ -94,11 +147,11 @@ static void print_line(void *ctx, const char *line)
 	(void)printf("%s\n", line);
 }
 
-/* The erase units on both sides are still erased. */
+/* What lies on both sides is still erased. */
 static bool is_around_untouched(void)
 {
-	const uint32_t around = sim.geometry.pattern[0].bytes;
-	const uint32_t end = around + port_flash.runs[0].bytes * port_flash.runs[0].count;
+	const uint32_t around = tmd_sim_pattern_bytes(&sim.geometry);
+	const uint32_t end = around + port_all.bytes;
 
 	for (uint32_t i = 0; i < sim.size; i++) {
 		if ((i < around || i >= end) && sim.bytes[i] != sim.geometry.erased_value) {
