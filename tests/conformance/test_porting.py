@@ -156,6 +156,24 @@ def test_erase_units_of_several_sizes(checkout: Path) -> None:
     assert said[0].startswith("ERASE at 0x00008000, 16384 bytes: returned an error"), said
 
 
+def test_flash_without_erase(checkout: Path) -> None:
+    """64 KB of FRAM, single bytes: the guide says what its erase unit is."""
+    copy, _on_pc, _link, generate, first_update = blocks("sh")
+    assert "`PORT_ERASE_BYTES` is then yours to choose, 256 say" in GUIDE.read_text("utf-8")
+    shell(copy, checkout)
+    lines = (
+        "#define PORT_START 0u", "#define PORT_ERASE_BYTES 256u", "#define PORT_ERASE_UNITS 256u",
+        "#define PORT_WRITE_BYTES 1u", "#define PORT_FLAGS TMD_FLASH_NO_ERASE",
+        "#define PORT_SLOT_UNITS 96u", "#define PORT_RECORD_UNITS 8u",
+    )  # fmt: skip
+    fill_in(checkout / "myport" / "port.h", "\n".join(lines))
+    shell(generate.replace("--erase 2048 --write 8", "--erase 256 --write 1"), checkout)
+    update = first_update.replace("update 2048 8 0xFF once", "update 256 1 no-erase")
+    said = shell(f"mkdir -p build/myport\n{update}", checkout).splitlines()
+    assert said[:5] == ["mount: OK", "update: OK", "mount: OK", "start: OK", "confirm: OK"]
+    assert "; 0 erases, " in said[5]
+
+
 @pytest.mark.parametrize("word", ["onec", "0x1FF", "0xFFonce"])
 def test_a_word_that_is_typed_wrong_is_refused(checkout: Path, word: str) -> None:
     copy, on_pc, *_ = blocks("sh")
