@@ -22,7 +22,7 @@
 #define PIECE 256u        /* bytes of a plain read */
 #define ALIAS_BYTES 8u    /* so many are compared with what belongs elsewhere; 4 at least */
 #define BUFFER_STEPS 16u  /* addresses of write buffers are taken modulo this */
-#define ALIVE_READS 64u   /* after so many, the watchdog is fed; of writes and erases, each time */
+#define ALIVE_READS 64u   /* after so many, the watchdog is fed; and before each erase */
 #define ALIVE_BYTES 4096u /* looked at as memory */
 #define NOWHERE UINT32_MAX
 
@@ -44,8 +44,8 @@ struct run {
 	const struct tmd_flash *flash;
 	const struct tmd_conformance_options *options;
 	struct tmd_conformance_result *result;
-	uint8_t *in;  /* what is read, shift + bytes of a read, between guards */
-	uint8_t *out; /* what is written, likewise */
+	uint8_t *in;      /* what is read, shift + bytes of a read, between guards */
+	uint8_t *out;     /* what is written, likewise */
 	uint32_t end;     /* of the region, on the device */
 	struct unit last; /* the unit that is erased once more: its first half is `blank` */
 	uint32_t blank;   /* bytes */
