@@ -53,6 +53,10 @@ def _by_check(patch: Path, base: Path, contract: Path) -> Expected:
     document = json.loads(result.stdout)
     verdicts = {rule["rule"]: rule["verdict"] for rule in document["rules"]}
     assert document["taken"] == (document["status"] == "OK") == (result.exit_code == 0)
+    if document["once_signed"] is not None:
+        # A device stops at the signature that is not there; here they are what comes after it.
+        assert document["status"] == "SIGNATURE" and verdicts
+        verdicts = {}
     refusing = next((r for r, v in verdicts.items() if v in ("FAIL", "MISSING")), None)
     return Expected(document["status"], refusing, verdicts)
 

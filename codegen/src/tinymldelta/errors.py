@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from tinymldelta.wire.constants import STATUSES, Status
+
+if TYPE_CHECKING:  # it imports what raises these
+    from tinymldelta.explain import Evaluated
 
 
 class Refusal(Exception):  # noqa: N818 - not an error of the program: input that it does not take
@@ -19,10 +25,24 @@ class Refusal(Exception):  # noqa: N818 - not an error of the program: input tha
 
 
 class PatchRefused(Refusal):
-    """A device refuses the patch: `status` is its reason."""
+    """A device refuses the patch: `status` is its reason.
 
-    def __init__(self, where: str, status: Status, detail: str = "", fix: str = "") -> None:
+    rules: every guardrail, where the device came to judge them; explained: a clause on each.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        status: Status,
+        detail: str = "",
+        fix: str = "",
+        *,
+        rules: Sequence[Evaluated] = (),
+        explained: Sequence[str] = (),
+    ) -> None:
         text = STATUSES[status]
         what = f"refused with {status.name}: {detail or text.text}"
         super().__init__(where, what, fix or text.fix)
         self.status = status
+        self.rules = rules
+        self.explained = explained

@@ -43,11 +43,17 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """`status` is the verdict on the whole; `applied` tells whether a base was there to apply."""
+    """`status` is the verdict on the whole; `applied` tells whether a base was there to apply.
+
+    once_signed: of a patch that only awaits its signature, by a key that the firmware has, the
+    verdict on it when it has that. `rules` and `applied` are then those of the signed patch, whose
+    other bytes are the same.
+    """
 
     status: Status
     rules: tuple[native.RuleResult, ...]
     applied: bool
+    once_signed: Status | None = None
 
 
 def explained(
@@ -74,8 +80,9 @@ def _refusal(
     index: int,
     keys: KeyRing,
 ) -> PatchRefused:
-    failed = [r for r in rules if r.status is status][:1]
-    return PatchRefused(where, status, *explained(failed, patch, contract, index, keys))
+    words = explained(rules, patch, contract, index, keys)
+    failed = [clause for r, clause in zip(rules, words, strict=True) if r.status is status]
+    return PatchRefused(where, status, *failed[:1], rules=rules, explained=words)
 
 
 def prove(
@@ -118,6 +125,17 @@ def prove(
     return Proof(rules, *counts)
 
 
+@dataclass(frozen=True, slots=True)
+class _AnySignature:
+    """A key that takes whatever stands where its signature is going to be."""
+
+    kind: wire.SignatureKind
+    id: bytes
+
+    def verify(self, digest: bytes, signature: bytes) -> bool:
+        return True
+
+
 def _check_body(read: Patch, patch: bytes) -> None:
     """Of a signed patch, the body is the one that was signed. PatchFault if not."""
     body_at = len(patch) - read.sizes["body"]
@@ -140,19 +158,42 @@ def check_patch(
     given.
     """
     _require_keys(patch, where, contract, keys)
-    rules = _rules(contract, index, patch, keys)
+    result = _check(patch, where, contract, index, base, keys)
+    head = read_head(patch, keys)
+    if result.status is not Status.SIGNATURE or head is None or not head.awaits_signature:
+        return result
+    signed = _check(patch, where, contract, index, base, keys, awaited=True)
+    return replace(signed, status=result.status, once_signed=signed.status)
+
+
+def _check(
+    patch: bytes,
+    where: str,
+    contract: Contract,
+    index: int,
+    base: bytes | None,
+    keys: KeyRing,
+    *,
+    awaited: bool = False,
+) -> CheckResult:
+    """awaited: as if the signature, whatever it is, were that of the key which the patch names."""
+    kind = native.AwaitedSignatureCrypto if awaited else native.Crypto
+    crypto = kind(keys.secrets, keys.openers)
+    rules = _rules(contract, index, patch, keys, crypto)
     failed = next((r.status for r in rules if r.status is not Status.OK), None)
     if failed is None and rules and base is not None:
-        with _device_with(contract, index, base, where, keys=keys) as device:
+        with _device_with(contract, index, base, where, keys=keys, crypto=crypto) as device:
             return CheckResult(device.check(patch), rules, applied=True)
     if failed is None and rules:
         # Without a base no byte of the body can be judged; the container still can.
         try:
             accepts = contract.accepts(index, secrets=keys.secrets, openers=keys.openers)
+            if awaited:
+                accepts = replace(accepts, keys={who: _AnySignature(*who) for who in accepts.keys})
             _check_body(read_patch(patch, accepts), in_clear(patch, keys))
         except PatchFault as fault:
             return CheckResult(fault.status, rules, applied=False)
-    head, _ = native.check_rules(contract, index, patch, _crypto_of(keys))
+    head, _ = native.check_rules(contract, index, patch, crypto)
     return CheckResult(failed or head, rules, applied=False)
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -15,6 +16,7 @@ from tinymldelta.cli.main import main
 from tinymldelta.container.accepts import Accepts
 from tinymldelta.container.reader import apply_patch
 from tinymldelta.contractfile import read_contract
+from tinymldelta.interpreter import find_interpreter
 from tinymldelta.wire.constants import Rule
 
 Tmd = Callable[..., Result]
@@ -530,3 +532,201 @@ def test_every_named_fault_is_refused_at_the_command_line(
             ), fault.name
             out.unlink()
         assert not out.exists()
+
+
+# ---- what machines are told ----
+
+
+def test_patch_tells_machines_every_rule_as_check_does(
+    tmd: Tmd, digits: Path, contract: Path, tmp_path: Path
+) -> None:
+    out, base = tmp_path / "p.tmd", digits / "base.tflite"
+    words = ("-o", out, "--contract", contract, "--json")
+    made = json.loads(tmd("patch", base, digits / "target.tflite", *words).stdout)
+    checked = json.loads(tmd("check", out, "--contract", contract, "--json").stdout)
+    assert made["rules"] == checked["rules"]
+    assert {rule["rule"] for rule in made["rules"]} == {rule.name for rule in Rule}
+
+
+def test_a_refused_patch_tells_machines_every_rule_too(
+    tmd: Tmd, digits: Path, contract: Path, tmp_path: Path
+) -> None:
+    out, base = tmp_path / "p.tmd", digits / "base.tflite"
+    target = digits / "refused_new_operator.tflite"
+    words = ("-o", out, "--contract", contract, "--json")
+    refused = json.loads(tmd("patch", base, target, *words).stdout)
+    assert tmd("patch", base, target, "-o", out, "--model", "digits").exit_code == 0
+    checked = json.loads(tmd("check", out, "--contract", contract, "--json").stdout)
+    assert refused["refused"]["status"] == "OPERATORS"
+    assert refused["rules"] == checked["rules"]
+    applied = tmd("apply", base, out, "-o", tmp_path / "a", "--contract", contract, "--json")
+    assert json.loads(applied.stdout)["rules"] == checked["rules"]
+    # What no rule was asked about has none.
+    missing = tmd("patch", base, tmp_path / "none", "-o", out, "--json")
+    assert set(json.loads(missing.stdout)) == {"refused"}
+
+
+@pytest.fixture
+def awaiting(tmd: Tmd, digits: Path, tmp_path: Path) -> Callable[[str], tuple[Path, Path]]:
+    """Contract of a firmware with a key, and a patch that its signature is still missing from."""
+    base, key, public = digits / "base.tflite", tmp_path / "key.pem", tmp_path / "pub.pem"
+    assert tmd("keygen", "--type", "ed25519", "-o", key, "--public", public).exit_code == 0
+    shape = ("--slot", 16384, "--erase", 8192, "--write", 16)
+    words = (*shape, "--public-key", public)
+    assert tmd("codegen", f"digits={base}", "--out", tmp_path / "keyed", *words).exit_code == 0
+
+    def make(target: str) -> tuple[Path, Path]:
+        out = tmp_path / f"{target}.tmd"
+        words = ("-o", out, "--model", "digits", "--signer", public)
+        result = tmd("patch", base, digits / f"{target}.tflite", *words)
+        assert result.exit_code == 0, result.output
+        return tmp_path / "keyed" / "contract.json", out
+
+    return make
+
+
+def test_a_patch_that_awaits_its_signature_is_judged_by_every_rule(
+    tmd: Tmd, digits: Path, awaiting: Callable[[str], tuple[Path, Path]], tmp_path: Path
+) -> None:
+    contract, patch = awaiting("target")
+    base, words = digits / "base.tflite", (patch, "--contract", contract)
+    result = tmd("check", *words, "--base", base, "--json")
+    said = json.loads(result.stdout)
+    assert (result.exit_code, said["taken"], said["status"]) == (1, False, "SIGNATURE")
+    assert said["base_checked"]
+    assert said["once_signed"] == {"taken": True, "status": "OK", "text": "done"}
+    shown = tmd("check", *words)
+    assert shown.exit_code == 1
+    assert "PASS    OPERATORS" in shown.stdout
+    assert "taken once it is signed with the ed25519 key " in shown.stdout
+    assert "base and body not checked: give --base" in shown.stdout
+    assert "refused with SIGNATURE: it is not signed yet (sign it with `tmd sign`)" in shown.stderr
+    assert json.loads(tmd("inspect", patch, "--json").stdout)["signer"]["awaited"] is True
+
+    other = tmd("check", *words, "--base", digits / "target.tflite", "--json")
+    assert json.loads(other.stdout)["once_signed"]["status"] == "BASE"
+
+    assert tmd("sign", patch, "--key", tmp_path / "key.pem").exit_code == 0
+    signed = json.loads(tmd("check", *words, "--base", base, "--json").stdout)
+    assert signed["taken"] and signed["once_signed"] is None
+    assert signed["rules"] == said["rules"]
+    assert json.loads(tmd("inspect", patch, "--json").stdout)["signer"]["awaited"] is False
+
+
+def test_a_patch_that_awaits_its_signature_and_would_be_refused_with_it(
+    tmd: Tmd, digits: Path, awaiting: Callable[[str], tuple[Path, Path]]
+) -> None:
+    contract, patch = awaiting("refused_new_operator")
+    said = json.loads(tmd("check", patch, "--contract", contract, "--json").stdout)
+    assert (said["status"], said["once_signed"]["status"]) == ("SIGNATURE", "OPERATORS")
+    assert [r["rule"] for r in said["rules"] if r["verdict"] == "FAIL"] == ["OPERATORS"]
+    shown = tmd("check", patch, "--contract", contract)
+    assert shown.exit_code == 1
+    assert "FAIL    OPERATORS    needs AVERAGE_POOL_2D v2" in shown.stdout
+    assert "once it is signed, refused with OPERATORS: " in shown.stderr
+
+
+def test_rules_of_a_patch_that_was_signed_wrongly_are_not_judged(
+    tmd: Tmd, awaiting: Callable[[str], tuple[Path, Path]], tmp_path: Path
+) -> None:
+    """Nothing in it is known to be by who has the key."""
+    contract, patch = awaiting("target")
+    assert tmd("sign", patch, "--key", tmp_path / "key.pem").exit_code == 0
+    data = bytearray(patch.read_bytes())
+    at = data.index(
+        bytes.fromhex(json.loads(tmd("inspect", patch, "--json").stdout)["signer"]["signature"])
+    )
+    data[at] ^= 1
+    patch.write_bytes(data)
+    said = json.loads(tmd("check", patch, "--contract", contract, "--json").stdout)
+    assert (said["status"], said["rules"], said["once_signed"]) == ("SIGNATURE", [], None)
+
+
+@pytest.fixture
+def labelled(digits: Path, tmp_path: Path) -> Path:
+    """The digits with their labels. Skips where nothing can run a model on them."""
+    if find_interpreter() is None:
+        pytest.skip("no interpreter can be imported: pip install -r requirements/demo.txt")
+    path = tmp_path / "labelled.npz"
+    with np.load(digits / "eval.npz") as data:
+        np.savez(path, x=data["inputs"], y=data["labels"])
+    return path
+
+
+def test_a_target_that_is_worse_is_refused_with_its_figures(
+    tmd: Tmd, digits: Path, contract: Path, labelled: Path, tmp_path: Path
+) -> None:
+    out, better, worse = tmp_path / "p", digits / "target.tflite", digits / "base.tflite"
+    words = ("-o", out, "--contract", contract, "--verify-data", labelled, "--json")
+    taken = json.loads(tmd("patch", worse, better, *words).stdout)["accuracy"]
+    assert taken["in_patch"] is True
+    out.unlink()
+    for more in (("--max-drop", 6.4), ("--max-drop", 6.5, "--confident")):
+        result = tmd("patch", better, worse, *words, *more)
+        said = json.loads(result.stdout)
+        assert result.exit_code == 1 and not out.exists()
+        assert said["refused"]["status"] is None
+        figures = said["accuracy"]
+        assert set(figures) == set(taken)
+        assert (figures["base"], figures["target"]) == (taken["target"], taken["base"])
+        assert round(figures["worse_by"], 6) == 6.5
+        assert figures["at_most"] > 6.5
+        assert figures["max_drop"] == more[1]
+        assert figures["in_patch"] is False
+
+
+@pytest.fixture
+def format_1_only(tmd: Tmd, digits: Path, tmp_path: Path) -> Path:
+    out = tmp_path / "old"
+    words = ("--slot", 16384, "--decoder", "none")
+    result = tmd("codegen", f"digits={digits / 'base.tflite'}", "--out", out, *words)
+    assert result.exit_code == 0, result.output
+    return out / "contract.json"
+
+
+def test_the_gate_judges_for_firmware_that_takes_format_1_only(
+    tmd: Tmd, digits: Path, format_1_only: Path, labelled: Path, tmp_path: Path
+) -> None:
+    """Format 1 has no place for what came of it; that is said, and keeps nobody from the gate."""
+    out, better, worse = tmp_path / "p", digits / "target.tflite", digits / "base.tflite"
+    words = ("-o", out, "--contract", format_1_only, "--verify-data", labelled)
+    result = tmd("patch", worse, better, *words)
+    assert result.exit_code == 0, result.output
+    assert "92.50 %" in result.stdout
+    assert "format 1 has no place for the accuracy: the patch does not say it" in result.stderr
+    said = json.loads(tmd("patch", worse, better, *words, "--json").stdout)
+    assert said["format"] == 1
+    assert said["accuracy"]["in_patch"] is False
+    assert said["accuracy"]["worse_by"] == pytest.approx(-6.5)
+    assert said["metadata"]["accuracy"] is None
+    assert tmd("apply", worse, out, "-o", tmp_path / "a").exit_code == 0
+    assert (tmp_path / "a").read_bytes() == better.read_bytes()
+    out.unlink()
+    refused = tmd("patch", better, worse, *words)
+    assert refused.exit_code == 1 and "worse by 6.5 percentage points" in refused.stderr
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (
+            ("--slim", "--calibration", "c", "--validation", "v", "--max-drop", "1"),
+            "the firmware takes patches of format 1 only, and --slim makes those of format 2 "
+            "(`tmd slim` first, then patch to what it wrote)",
+        ),
+        (
+            ("--decoder", "lean"),
+            "the firmware takes patches of format 1 only, which need no decoder (leave out "
+            "--decoder)",
+        ),
+    ],
+)
+def test_what_such_firmware_cannot_be_given_is_refused(
+    tmd: Tmd, digits: Path, format_1_only: Path, tmp_path: Path, options: tuple[str, ...], says: str
+) -> None:
+    """Nothing was called wrongly: it is the contract that does not allow it."""
+    base, target, out = digits / "base.tflite", digits / "target.tflite", tmp_path / "p"
+    result = tmd("patch", base, target, "-o", out, "--contract", format_1_only, *options)
+    assert (result.exit_code, result.stderr) == (1, f"tmd: {out}: {says}\n")
+    assert not out.exists()

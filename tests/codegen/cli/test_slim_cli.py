@@ -589,7 +589,8 @@ def test_a_firmware_of_format_1_gets_nothing_slimmed(
     old = tmp_path / "contract.json"
     old.write_text(json.dumps(document))
     result = tmd(*data.call(_SLIMS, "-o", tmp_path / "p", "--contract", old, command="patch"))
-    assert result.exit_code == 2 and "--slim makes patches of format 2" in result.stderr
+    assert result.exit_code == 1 and "--slim makes those of format 2" in result.stderr
+    assert not (tmp_path / "p").exists()
 
 
 def test_the_plot_needs_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ test vectors from the same samples.
 
 from tinymldelta.accuracy.choose import choose_vectors
 from tinymldelta.accuracy.data import Samples, read_samples
-from tinymldelta.accuracy.gate import GateResult, Judged, judge
+from tinymldelta.accuracy.gate import GateResult, Judged, WorseTarget, judge
 from tinymldelta.accuracy.metrics import Metric, choose_metric
 from tinymldelta.accuracy.record import TITLES, AccuracyRecord, MetricKind, metric_value
 
@@ -19,6 +19,7 @@ __all__ = [
     "MetricKind",
     "TITLES",
     "Samples",
+    "WorseTarget",
     "choose_metric",
     "choose_vectors",
     "judge",

@@ -48,6 +48,17 @@ class GateResult:
         )
 
 
+class WorseTarget(Refusal):  # noqa: N818 - as Refusal
+    """The target is worse than allowed, or may be for all that `result` shows."""
+
+    def __init__(
+        self, where: str, what: str, fix: str, result: GateResult, max_drop: float
+    ) -> None:
+        super().__init__(where, what, fix)
+        self.result = result
+        self.max_drop = max_drop
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """The result, and what each sample showed."""
@@ -73,6 +84,7 @@ def judge(
 
     max_drop: in the metric's unit. confident: the bound on the drop must not be larger either.
     The samples are run one by one in their order, so a model with a state sees them as a stream.
+    Raises WorseTarget, or Refusal for data and models that cannot be judged.
     """
     if not 0 <= max_drop < float("inf"):
         raise Refusal("--max-drop", f"{max_drop:g} is no number from 0 up", "give 0 for no drop")
@@ -176,27 +188,33 @@ def _decide(
 ) -> None:
     if result.drop > max_drop:
         base, target = (metric_value(result.kind, v) for v in (result.base, result.target))
-        raise Refusal(
+        raise WorseTarget(
             target_where,
             f"on {result.samples} samples of {data_where} its {TITLES[result.kind]} is {target}, "
             f"the base's {base}: worse by {result.drop:.4g} {result.unit}, at most "
             f"{max_drop:g} is allowed",
             "train it further, or raise --max-drop",
+            result,
+            max_drop,
         )
     if not confident:
         return
     if result.bound is None:
-        raise Refusal(
+        raise WorseTarget(
             target_where,
             f"the {result.samples} samples of {data_where} do not vary, so they do not bound how "
             "much worse it is on others",
             "give more samples, or leave --confident out",
+            result,
+            max_drop,
         )
     if result.bound > max_drop:
-        raise Refusal(
+        raise WorseTarget(
             target_where,
             f"{result.samples} samples of {data_where} do not show that it is worse by no more "
             f"than {max_drop:g}: up to {result.bound:.4g} {result.unit} are possible (95 % "
             "confident)",
             "give more samples, raise --max-drop, or leave --confident out",
+            result,
+            max_drop,
         )

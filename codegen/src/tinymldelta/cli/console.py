@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from pathlib import Path
@@ -24,7 +24,7 @@ from tinymldelta.container.patch import Metadata
 from tinymldelta.contract import Contract, parse_labels
 from tinymldelta.contractfile import read_contract
 from tinymldelta.errors import PatchRefused, Refusal
-from tinymldelta.explain import name_of
+from tinymldelta.explain import Evaluated, name_of
 from tinymldelta.keys import is_secret_file
 from tinymldelta.output import write_atomically
 from tinymldelta.tflm import DEFAULT_KERNELS, REVISIONS, KernelBuild, parse_kernels
@@ -130,9 +130,16 @@ def load_contract(path: Path | None, model_name: str | None) -> tuple[Contract |
 
 
 def fail(refusal: Refusal, as_json: bool, document: Mapping[str, Any] | None = None) -> NoReturn:
-    """Say why, and exit with 1. document: what else there is to say to machines."""
+    """Say why, and exit with 1. document: what else there is to say to machines.
+
+    They are told all rules, if the device that refuses came to judge them.
+    """
     if as_json:
-        status = refusal.status.name if isinstance(refusal, PatchRefused) else None
+        status, rules = None, {}
+        if isinstance(refusal, PatchRefused):
+            status = refusal.status.name
+            if refusal.rules:
+                rules["rules"] = rules_json(refusal.rules, refusal.explained)
         print_json(
             {
                 "refused": {
@@ -141,6 +148,7 @@ def fail(refusal: Refusal, as_json: bool, document: Mapping[str, Any] | None = N
                     "fix": refusal.fix,
                     "status": status,
                 },
+                **rules,
                 **(document or {}),
             }
         )
@@ -216,6 +224,20 @@ def metadata_json(metadata: Metadata) -> dict[str, Any]:
             document[tag.name.lower()] = value
     document["vendor"] = [{"tag": tag, "value": value.hex()} for tag, value in metadata.vendor]
     return document
+
+
+def rules_json(rules: Sequence[Evaluated], explained: Sequence[str]) -> list[dict[str, Any]]:
+    """Every guardrail, as the device judged it. explained: a clause on each."""
+    return [
+        {
+            "rule": rule.rule.name,
+            "verdict": rule.verdict.name,
+            "need": rule.need,
+            "have": rule.have,
+            "explain": words,
+        }
+        for rule, words in zip(rules, explained, strict=True)
+    ]
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import click
 from tinymldelta.accuracy import (
     TITLES,
     GateResult,
+    WorseTarget,
     choose_metric,
     choose_vectors,
     judge,
@@ -191,6 +192,12 @@ def gate_json(gate: Gate | None) -> dict[str, Any] | None:
     if gate is None:
         return None
     return {**result_json(gate.where, gate.result), "max_drop": gate.max_drop}
+
+
+def worse_json(arguments: GateArguments, refusal: WorseTarget) -> dict[str, Any]:
+    """The same of a gate that refused."""
+    where = str(arguments.verify_data)
+    return {**result_json(where, refusal.result), "max_drop": refusal.max_drop}
 
 
 def result_json(where: str, result: GateResult) -> dict[str, Any]:

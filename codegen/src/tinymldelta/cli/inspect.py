@@ -119,6 +119,7 @@ def _signer_json(patch: Patch) -> dict[str, Any] | None:
         "key_id": signer.key_id.hex(),
         "body_crc": f"{signer.body_crc:#010x}",
         "signature": patch.signature.hex(),
+        "awaited": patch.awaits_signature,
     }
 
 
@@ -195,7 +196,7 @@ def _signature_text(patch: Patch) -> str:
     if signer is None:
         return "-"
     who = key_text(signer.kind, signer.key_id)
-    return f"by the {who}" if any(patch.signature) else f"none yet, made for the {who}"
+    return f"none yet, made for the {who}" if patch.awaits_signature else f"by the {who}"
 
 
 def _print_envelope(envelope: Envelope, where: str) -> None:

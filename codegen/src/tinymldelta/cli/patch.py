@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from tinymldelta.accuracy import WorseTarget
 from tinymldelta.cli.console import (
     CONTRACT_OPTION,
     FILE,
@@ -17,6 +18,7 @@ from tinymldelta.cli.console import (
     Version,
     console,
     encoding_progress,
+    fail,
     load_contract,
     metadata_json,
     model_name_of,
@@ -24,10 +26,18 @@ from tinymldelta.cli.console import (
     read_bytes,
     read_labels,
     refusals_exit_1,
+    rules_json,
     table,
     write_output,
 )
-from tinymldelta.cli.gate import GateArguments, gate_json, gate_options, print_gate, run_gate
+from tinymldelta.cli.gate import (
+    GateArguments,
+    gate_json,
+    gate_options,
+    print_gate,
+    run_gate,
+    worse_json,
+)
 from tinymldelta.cli.keyfiles import (
     NUMBER_OPTION,
     PASSWORD_OPTION,
@@ -37,6 +47,7 @@ from tinymldelta.cli.keyfiles import (
 from tinymldelta.cli.slimming import SlimArguments, print_slimmed, slim_first, slim_options
 from tinymldelta.container.patch import Metadata
 from tinymldelta.contract import Contract
+from tinymldelta.errors import Refusal
 from tinymldelta.generate import read_facts
 from tinymldelta.interpreter import Interpreter, find_interpreter
 from tinymldelta.keys import (
@@ -94,6 +105,23 @@ def _read_vectors(
             err=True,
         )
     return vectors, interpreter
+
+
+def _refuse_what_is_of_format_2(
+    out: Path, format_: str | None, decoder: str | None, slim: SlimArguments | None
+) -> None:
+    """A wrong call if it was the user who asked for format 1; else it is the contract that does."""
+    if format_ is None:
+        only = "the firmware takes patches of format 1 only"
+        if decoder is not None:
+            raise Refusal(str(out), f"{only}, which need no decoder", "leave out --decoder")
+        if slim is not None:
+            what = f"{only}, and --slim makes those of format 2"
+            raise Refusal(str(out), what, "`tmd slim` first, then patch to what it wrote")
+    if decoder is not None:
+        raise click.UsageError("--decoder is of format 2: add --format 2")
+    if slim is not None:
+        raise click.UsageError("--slim makes patches of format 2, this one would be of format 1")
 
 
 def _read_signs(
@@ -371,12 +399,8 @@ def patch(
     chosen, _ = choose_format(options, contract, str(out))
     if chosen == wire.FORMAT_2 and (algo is not None or merge_gap is not None):
         raise click.UsageError("--algo and --merge-gap are of format 1: add --format 1")
-    if chosen == wire.FORMAT_1 and decoder is not None:
-        raise click.UsageError("--decoder is of format 2: add --format 2")
-    if chosen == wire.FORMAT_1 and gate.verify_data is not None:
-        raise click.UsageError("format 1 has no place for an accuracy: leave out --format 1")
-    if chosen == wire.FORMAT_1 and slim is not None:
-        raise click.UsageError("--slim makes patches of format 2, this one would be of format 1")
+    if chosen == wire.FORMAT_1:
+        _refuse_what_is_of_format_2(out, format_, decoder, slim)
     base_bytes, target_bytes = read_bytes(base), read_bytes(target)
     vectors, interpreter = None, None
     if vectors_path is not None:
@@ -394,17 +418,21 @@ def patch(
     if ready is None:
         return
     target_bytes = ready.target
-    gated = run_gate(
-        gate,
-        base_bytes,
-        target_bytes,
-        base_where=str(base),
-        target_where=str(target),
-        tolerance=tolerance,
-    )
+    keeps_accuracy = chosen != wire.FORMAT_1  # which has no place for one
+    try:
+        gated = run_gate(
+            gate,
+            base_bytes,
+            target_bytes,
+            base_where=str(base),
+            target_where=str(target),
+            tolerance=tolerance,
+        )
+    except WorseTarget as refusal:
+        fail(refusal, as_json, {"accuracy": {**worse_json(gate, refusal), "in_patch": False}})
     if gated is not None and gated.vectors is not None:
         vectors, interpreter = gated.vectors, gated.interpreter
-    if gated is not None:
+    if gated is not None and keeps_accuracy:
         ready = replace(ready, options=replace(options, accuracy=gated.result.record().encode()))
     with encoding_progress() as progress:
         made = ready.make(
@@ -431,6 +459,11 @@ def patch(
             "firmware take only as long as they had no higher one",
             err=True,
         )
+    if gated is not None and not keeps_accuracy:
+        click.echo(
+            "tmd: format 1 has no place for the accuracy: the patch does not say it", err=True
+        )
+    accuracy = gate_json(gated) or ready.accuracy_json()
     if as_json:
         print_json(
             {
@@ -448,7 +481,7 @@ def patch(
                     "tolerance": vectors.tolerance,
                     "run_by": interpreter.name if interpreter else None,
                 },
-                "accuracy": gate_json(gated) or ready.accuracy_json(),
+                "accuracy": accuracy and {**accuracy, "in_patch": keeps_accuracy},
                 "slim": ready.json(slimmed_out),
                 "signature": _signature_json(signs),
                 "encrypted_to": options.encrypt_to.id.hex() if options.encrypt_to else None,
@@ -459,6 +492,7 @@ def patch(
                     "erases": made.proof.staged.erases,
                     "bytes_written": made.proof.staged.bytes_written,
                 },
+                "rules": rules_json(made.proof.rules, made.explained),
             }
         )
         return

@@ -144,6 +144,11 @@ class Patch:
     sizes: dict[str, int]
     signature: bytes = b""
 
+    @property
+    def awaits_signature(self) -> bool:
+        """Whether it was made for a signature that is not in it yet: the place for it is 0."""
+        return self.header.signer is not None and not any(self.signature)
+
 
 def sizes_of(
     header: int, metadata: int, digests: int, body: int, signature: int = 0
