@@ -49,7 +49,6 @@ class Firmware:
     base: Path
     signer: Path | None  # public key of who signs for it
     keyed: bool  # takes signed patches only
-    formats: tuple[int, ...]  # of patches
     own_models: tuple[str, ...]  # SHA-256 of those that it was built with
 
     def base_words(self) -> str:
@@ -75,7 +74,6 @@ def find_fleet(folder: Path, base: Path) -> list[Firmware]:
                 own if own.is_file() else base,
                 next((path for path in signers if path.is_file()), None),
                 bool(says["keys"]),
-                tuple(says["formats"]),
                 tuple(model["model_sha256"] for model in says["models"]),
             )
         )
@@ -155,7 +153,8 @@ class Outcome:
 
     answer: "taken", "to sign", "refused", "left behind", "has it", "not made".
     rule, words: by which rule the device refuses, and in words; or why there is no patch.
-    made, signed: what `tmd patch` and `tmd sign` said. way_back: bytes of the patch to the base.
+    made, signed: what `tmd patch` and `tmd sign` said. accuracy: the gate's figures, whatever it
+    said. way_back: bytes of the patch to the base.
     """
 
     firmware: str
@@ -166,6 +165,7 @@ class Outcome:
     rule: str = ""
     words: str = ""
     made: dict[str, Any] | None = None
+    accuracy: dict[str, Any] | None = None
     way_back: int | None = None
     signed: dict[str, Any] | None = None
 
@@ -222,20 +222,14 @@ def _make(firmware: Firmware, wanted: Wanted, folder: Path, outcome: Outcome) ->
         end = UNSIGNED
     patch, image = folder / f"{firmware.name}{end}", folder / "image.tflite"
     gate: Words = ["--verify-data", wanted.data, *wanted.gate]
-    accuracy = None
-    if 2 not in firmware.formats:  # format 1 has no place for the result in a patch
-        alone = folder / "gate.tmd"
-        gated = tmd("patch", firmware.base, wanted.target, "-o", alone, *gate)
-        accuracy, gate = gated.must()["accuracy"], []
-        alone.unlink()
     words: Words = [firmware.base, wanted.target, "-o", patch, "--image", image]
     answer = tmd("patch", *words, *common, *gate, *wanted.options)
+    outcome.accuracy = answer.document.get("accuracy")
     if answer.rule is not None:
         outcome.answer, outcome.rule = "refused", answer.rule
         outcome.words = answer.words.removeprefix(f"refused with {answer.rule}: ")
         return
     outcome.made = answer.must()
-    outcome.made["accuracy"] = outcome.made["accuracy"] or accuracy
 
     # A confirmed model is left by one more patch only. It is at hand before anybody asks for it.
     # It says the target's version, because a floor may have risen to that.
@@ -249,11 +243,8 @@ def _make(firmware: Firmware, wanted: Wanted, folder: Path, outcome: Outcome) ->
     write_json(folder / "inspect.json", tmd("inspect", patch).must())
     shutil.copy(firmware.contract, folder / "contract.json")
     shutil.copy(firmware.base, folder / "base.tflite")
-    if firmware.keyed:  # no device takes it yet; `sign` checks
-        outcome.answer = "to sign"
-    else:
-        check(firmware, patch, folder, wanted.model)
-        outcome.answer = "taken"
+    check(firmware, patch, folder, wanted.model)
+    outcome.answer = "to sign" if firmware.keyed else "taken"
 
 
 def sign_one(
@@ -277,10 +268,13 @@ def sign_one(
 
 
 def check(firmware: Firmware, patch: Path, folder: Path, model: Sequence[str]) -> None:
-    """Every rule, by the device's code, and the body on the base."""
+    """Every rule, by the device's code, and the body on the base; once it is signed, if it is not.
+
+    `sign` comes here again with the signed patch.
+    """
     words: Words = [patch, "--contract", firmware.contract, "--base", firmware.base]
     checked = tmd("check", *words, *model)
-    if checked.code != 0:
+    if not (checked.document.get("once_signed") or checked.document).get("taken"):
         raise NoUpdateError(checked.words)
     write_json(folder / "check.json", checked.document)
 
@@ -442,7 +436,7 @@ def markdown(result: dict[str, Any], outcomes: Sequence[Outcome], problems: Sequ
     columns = ["firmware", "answer", "patch", "of the model", "way back", "flash"]
     columns += ["base on it", "contract"]
     lines += table(columns, "llrrrlll", map(fleet_row, outcomes))
-    gated = [accuracy_row(outcome) for outcome in outcomes if outcome.made]
+    gated = [accuracy_row(o.firmware, o.accuracy) for o in outcomes if o.accuracy]
     columns = ["firmware", "metric", "base", "target", "worse by", "at most (95 %)", "allowed"]
     lines += table([*columns, "samples"], "llrrrrrl", gated) if gated else []
     return "\n".join([*lines, "", ""])
@@ -463,12 +457,10 @@ def fleet_row(outcome: Outcome) -> list[str]:
     return [outcome.firmware, answer_words(outcome), *cells, *end]
 
 
-def accuracy_row(outcome: Outcome) -> list[str]:
-    """`made` has an accuracy, since no patch is made without the gate."""
-    assert outcome.made is not None
-    a = outcome.made["accuracy"]
+def accuracy_row(firmware: str, a: dict[str, Any]) -> list[str]:
+    """Also of a target that was refused as too bad."""
     return [
-        outcome.firmware,
+        firmware,
         a["metric"],
         f"{a['base']:.4g}",
         f"{a['target']:.4g}",

@@ -404,8 +404,8 @@ def test_a_fleet_that_takes_it(
         assert rows[name][4] == f"{len(back.read_bytes()):,}"
         accuracy = json.loads((folder / "patch.json").read_text())["accuracy"]
         assert (accuracy["base"], accuracy["target"]) == (0.86, 0.925)
-        if name != "0.9":  # format 1 has no place for it
-            assert inspected["metadata"]["accuracy"]
+        assert accuracy["in_patch"] == (name != "0.9")  # format 1 has no place for it
+        assert (inspected["metadata"]["accuracy"] is not None) == accuracy["in_patch"]
         assert f"| {name} | accuracy | 0.86 | 0.925 | -6.50 percentage points |" in ran.summary
     assert "**3 of 3 firmwares take it.**" in ran.summary
 
@@ -416,6 +416,10 @@ def test_a_model_that_is_worse(new_repository: NewRepository, tmp_path: Path) ->
     pipeline.run()
     worse = "its accuracy is 86.00 %, the base's 92.50 %: worse by 6.5 percentage points"
     no_update(pipeline, f"0.9: on 200 samples of models/validation.npz {worse}", "1.0: on 200 sam")
+    # A reviewer sees by how much, as of a model that passes.
+    for name in ("0.9", "1.0"):
+        row = f"| {name} | accuracy | 0.925 | 0.86 | 6.50 percentage points | "
+        assert row in pipeline.jobs["patch"].summary
 
 
 def test_a_firmware_that_does_not_take_it(new_repository: NewRepository, tmp_path: Path) -> None:
@@ -487,7 +491,7 @@ def test_a_list_that_says_too_little(
     with pytest.raises(model_update.NoUpdateError, match=re.escape(says)):
         model_update.read_left_behind(
             repository / "fleet" / "left-behind.txt",
-            [model_update.Firmware("1.0", Path(), Path(), None, False, (2,), ())],
+            [model_update.Firmware("1.0", Path(), Path(), None, False, ())],
         )
 
 
@@ -561,7 +565,7 @@ def test_test_vectors_go_along(
         == (MODELS / "base.tflite").read_bytes()
     )
     # The device holds the image now: the same model is no news to it.
-    firmware = model_update.Firmware("1.0", contract, made / "image.tflite", None, False, (2,), ())
+    firmware = model_update.Firmware("1.0", contract, made / "image.tflite", None, False, ())
     wanted = model_update.Wanted(MODELS / "target.tflite", tmp_path, (), "1.1.0", (), ())
     assert model_update.make(firmware, wanted, tmp_path / "none").answer == "has it"
     assert not (tmp_path / "none").exists()
@@ -591,11 +595,14 @@ def then(built: Pipeline, work: Path, key: str, ref: str = MAIN) -> Pipeline:
 def test_without_the_key_a_patch_waits_for_its_signature(built: Pipeline) -> None:
     kept = built.artefacts["model-update"]
     assert names(kept / "2.0") == {
-        *(KEPT - {"check.json"}),
+        *KEPT,
         "2.0.unsigned.tmd",
         "2.0.rollback.unsigned.tmd",
     }
     assert "1.0.tmd" in names(kept / "1.0")
+    checked = json.loads((kept / "2.0" / "check.json").read_text())
+    assert (checked["taken"], checked["once_signed"]["taken"]) == (False, True)
+    assert checked["base_checked"] and {rule["verdict"] for rule in checked["rules"]} >= {"PASS"}
     assert "| 2.0 | taken once it is signed |" in built.jobs["patch"].summary
     assert built.jobs["patch"].outputs == {"to_sign": "yes"}
 
