@@ -167,8 +167,9 @@ def assemble(out: Path, options: dict[str, str] | None = None, url: str = URL) -
             entry = zipfile.ZipInfo(f"{NAME}/{file.path}", DATE)
             entry.external_attr = FILE_MODE
             entry.create_system = 3  # Unix, wherever this runs
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            bundle.writestr(entry, file.data, compresslevel=9)
+            # What compressed bytes are depends on the zlib that Python has.
+            entry.compress_type = zipfile.ZIP_STORED
+            bundle.writestr(entry, file.data)
             names.append(entry.filename)
     unfinished.replace(out)
     return names

@@ -19,7 +19,7 @@
 #include "tmd_library.h"
 #include "tmd_ram.h"
 
-#if defined(ARDUINO_ARCH_RENESAS_UNO)
+#if defined(ARDUINO_ARCH_RENESAS_UNO) || defined(ARDUINO_ARCH_RENESAS)
 #include "tmd_ra4m1.h"
 #elif defined(ARDUINO_ARCH_ESP32)
 #include "tmd_esp_partition.h"

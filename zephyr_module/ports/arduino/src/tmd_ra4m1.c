@@ -5,7 +5,8 @@
  * Memory: changing from read mode to code flash P/E mode and back, programming, block erase; flash cache:
  * invalidate after programming. Renesas's own driver (FSP, r_flash_lp.c) does the same.
  */
-#if defined(ARDUINO_ARCH_RENESAS_UNO)
+/* Arduino's own build defines both, PlatformIO's the second alone; the board is told from the MCU. */
+#if defined(ARDUINO_ARCH_RENESAS_UNO) || defined(ARDUINO_ARCH_RENESAS)
 #include "bsp_api.h"
 #endif
 
