@@ -15,6 +15,7 @@ described in src/tmd_serial.h of the library.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import select
@@ -37,11 +38,15 @@ STATUS, BEGIN, DATA, FINISH, CONFIRM, REVERT, ERASE, OPEN = range(1, 9)
 PROTOCOL: Final = 1
 TRIAL, STAGING = 1, 2
 SLOT_COMPILED_IN: Final = 0xFE
+NO_TRANSFER: Final = -2  # status: none is open
 REPLY_MAX: Final = 1024  # longer is no reply
 
 TRIES: Final = 8
 # A board that restarts when its port is opened takes so long until it answers.
 PATIENCE: Final = 1.0
+# A frame is on its way at once, unless nobody fetches what was sent before.
+PATIENCE_WRITE: Final = 5.0
+TAKES_NOTHING: Final = "it takes no bytes: does the sketch hang?"
 # Applying a patch takes as long as the flash does.
 PATIENCE_FINISH: Final = 30.0
 
@@ -81,11 +86,10 @@ class PosixPort:
 
     def write(self, data: bytes) -> None:
         while data:
-            select.select([], [self._fd], [], PATIENCE)
-            try:
+            if not select.select([], [self._fd], [], PATIENCE_WRITE)[1]:
+                raise OSError(0, TAKES_NOTHING)
+            with contextlib.suppress(BlockingIOError):
                 data = data[os.write(self._fd, data) :]
-            except BlockingIOError:
-                continue
 
     def read(self, seconds: float) -> bytes:
         if not select.select([self._fd], [], [], max(seconds, 0))[0]:
@@ -105,12 +109,16 @@ class PyserialPort:
         except ImportError:
             raise SendError("needs pyserial here: pip install pyserial") from None
         try:
-            self._port = serial.Serial(path, baud, timeout=0)
-        except serial.SerialException as error:
+            self._port = serial.Serial(path, baud, timeout=0, write_timeout=PATIENCE_WRITE)
+        except (serial.SerialException, ValueError) as error:  # ValueError: of the speed
             raise SendError(f"{path} cannot be opened: {error}") from error
+        self._too_late = serial.SerialTimeoutException
 
     def write(self, data: bytes) -> None:
-        self._port.write(data)
+        try:
+            self._port.write(data)
+        except self._too_late:
+            raise OSError(0, TAKES_NOTHING) from None
 
     def read(self, seconds: float) -> bytes:
         self._port.timeout = max(seconds, 0)
@@ -154,6 +162,13 @@ class Reply:
     next: int
     """The byte of the patch that is to be sent next."""
     rest: bytes
+
+    def must(self) -> Reply:
+        """Itself, unless the device refused."""
+        if self.status != 0:
+            text = self.rest.decode("ascii", "replace") or str(self.status)
+            raise SendError(f"the device refused: {text}")
+        return self
 
     def state(self) -> State:
         layout = "<BBBBBHII32s"
@@ -214,17 +229,14 @@ class Device:
 
     def done(self, command: int, payload: bytes = b"", patience: float = PATIENCE) -> Reply:
         """Ask, and refuse if the device does."""
-        reply = self.ask(command, payload, patience)
-        if reply.status != 0:
-            text = reply.rest.decode("ascii", "replace") or str(reply.status)
-            raise SendError(f"the device refused: {text}")
-        return reply
+        return self.ask(command, payload, patience).must()
 
 
 def send(device: Device, patch: bytes, drop_after: int | None) -> State:
     """Bring the patch into the device and have it applied. Returns the state behind it."""
     crc = zlib.crc32(patch)
-    piece = device.done(STATUS).state().piece
+    before = device.done(STATUS).state()
+    piece = before.piece
     at = device.done(BEGIN, struct.pack("<II", len(patch), crc)).next
     if at:
         print(f"the device has {at} of {len(patch)} bytes")
@@ -238,7 +250,13 @@ def send(device: Device, patch: bytes, drop_after: int | None) -> State:
         if following > len(patch) or (following == at and sent > 4 * len(patch) + piece):
             raise SendError("the device does not get on with the patch")
         at = following
-    return device.done(FINISH, struct.pack("<I", crc), PATIENCE_FINISH).state()
+    reply = device.ask(FINISH, struct.pack("<I", crc), PATIENCE_FINISH)
+    if reply.status == NO_TRANSFER:
+        # It restarted and knows of none. With a staging region it may have applied the patch then.
+        now = device.done(STATUS).state()
+        if now.sha256 != before.sha256:
+            return now
+    return reply.must().state()
 
 
 COMMANDS: Final = {
@@ -285,6 +303,9 @@ def run(arguments: argparse.Namespace) -> None:
             raise SendError(f"{arguments.patch} is empty")
     device = Device(open_port(arguments.port, arguments.baud, arguments.pyserial))
     if arguments.command != "send":
+        # Whether it speaks this protocol. And a request that happens to be that of an earlier run
+        # is then not taken for one whose answer was lost.
+        device.done(STATUS).state()
         print(device.done(COMMANDS[arguments.command]).state().text())
         return
     print(send(device, patch, arguments.drop_after).text())
@@ -304,6 +325,9 @@ def main() -> NoReturn:
     except OSError as error:
         print(f"send.py: {arguments.port}: {error.strerror or error}", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        print("send.py: stopped", file=sys.stderr)
+        sys.exit(130)
     sys.exit(0)
 
 

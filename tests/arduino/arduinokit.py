@@ -59,16 +59,24 @@ def run(command: Sequence[str | Path], **options: object) -> str:
     return str(done.stdout)
 
 
-def load_bundle() -> ModuleType:
-    """bundle.py, which is a program and in no package."""
-    if "bundle" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("bundle", PORT / "bundle.py")
+def load_program(name: str, path: Path) -> ModuleType:
+    """A program that is in no package, as a module of this name."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        sys.modules["bundle"] = module
+        sys.modules[name] = module
         spec.loader.exec_module(module)
-    return sys.modules["bundle"]
+    return sys.modules[name]
+
+
+def load_bundle() -> ModuleType:
+    return load_program("bundle", PORT / "bundle.py")
+
+
+def load_send() -> ModuleType:
+    return load_program("arduino_send", SEND)
 
 
 def unpack(folder: Path, options: Mapping[str, str] | None = None) -> Path:

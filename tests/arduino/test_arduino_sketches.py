@@ -6,12 +6,18 @@ program when something is done that the flash could not do.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import re
 import shlex
 import shutil
+import signal
+import struct
 import subprocess
 import sys
+import tty
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +31,14 @@ from arduinokit import (
     TMD,
     build_core,
     build_sketch,
+    load_send,
     need,
     running,
     unpack,
 )
+from tinymldelta.wire.constants import Status
 
+send = load_send()
 NAMES = list(BOARDS)
 KEEPING = ["uno_r4", "esp32"]
 BASE = hashlib.sha256((DIGITS / "base.tflite").read_bytes()).hexdigest()
@@ -256,6 +265,105 @@ def test_a_trial_that_nobody_confirms_ends(built: dict[str, Built], tmp_path: Pa
         assert BASE in board.says("status")
 
 
+def test_asked_twice_with_one_sequence(built: dict[str, Built], tmp_path: Path) -> None:
+    """Two runs of send.py begin with the same number by chance. The board hears both."""
+    program = (
+        "import random, runpy, sys; random.randrange = lambda below: 7; "
+        "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    with running(built["uno_q"].program, tmp_path / "flash") as board:
+        board.says("send", built["uno_q"].patch)
+        for starts in (1, 2):
+            command = [sys.executable, "-c", program, SAMPLES / "send.py", board.port, "open"]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+            assert f"{starts} of 3 starts used" in done.stdout, done.stderr
+
+
+class ResetBoard:
+    """Takes a patch; restarts before it has said that it was applied, and has applied it or not."""
+
+    def __init__(self, applies: bool) -> None:
+        self.applies = applies
+        self.bytes = self.next = 0
+        self.sha256 = b"b" * 32
+        self.answers = b""
+
+    def write(self, data: bytes) -> None:
+        command, sequence, length = struct.unpack_from("<BBH", data, 1)
+        payload, status, rest = data[5 : 5 + length], 0, b""
+        if command == send.BEGIN:
+            self.bytes = struct.unpack_from("<I", payload)[0]
+        elif command == send.DATA:
+            self.next += length - 4
+        elif command == send.FINISH:
+            status, rest = int(Status.TRANSFER), b"TRANSFER: no transfer is open"
+            self.sha256 = b"t" * 32 if self.applies else self.sha256
+        if status == 0 and command not in (send.BEGIN, send.DATA):
+            state = (send.PROTOCOL, 0, 1, 0, 3, 128, 6432, 0, self.sha256)
+            rest = struct.pack("<BBBBBHII32s", *state)
+        body = struct.pack("<BBHhI", command | 0x80, sequence, 6 + len(rest), status, self.next)
+        body += rest
+        self.answers += bytes([send.START]) + body + struct.pack("<I", zlib.crc32(body))
+
+    def read(self, seconds: float) -> bytes:
+        data, self.answers = self.answers, b""
+        return data
+
+
+@pytest.mark.parametrize("applies", [True, False])
+def test_a_board_that_restarts_while_it_applies(applies: bool) -> None:
+    board = ResetBoard(applies)
+    assert int(Status.TRANSFER) == send.NO_TRANSFER
+    if applies:
+        assert send.send(send.Device(board), bytes(300), None).sha256 == b"t" * 32
+        return
+    with pytest.raises(send.SendError, match="TRANSFER"):
+        send.send(send.Device(board), bytes(300), None)
+
+
+def test_a_port_that_takes_nothing(tmp_path: Path) -> None:
+    """Such as that of a board whose sketch hangs: its adapter keeps what nobody fetches."""
+    ours, theirs = os.openpty()
+    tty.setraw(theirs)
+    os.set_blocking(theirs, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(theirs, bytes(4096))
+    command = [sys.executable, SAMPLES / "send.py", os.ttyname(theirs), "status"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (
+        1, f"send.py: {os.ttyname(theirs)}: it takes no bytes: does the sketch hang?\n"
+    )  # fmt: skip
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_a_port_that_vanishes() -> None:
+    ours, theirs = os.openpty()
+    command = [sys.executable, SAMPLES / "send.py", os.ttyname(theirs), "status"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert os.read(ours, 1)  # it asks
+        os.close(theirs)
+        os.close(ours)
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert process.returncode == 1
+    assert said.startswith("send.py: /dev/") and said.count("\n") == 1
+
+
+def test_ctrl_c() -> None:
+    ours, theirs = os.openpty()
+    command = [sys.executable, SAMPLES / "send.py", os.ttyname(theirs), "status"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert os.read(ours, 1)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert process.stderr.read() == "send.py: stopped\n"
+    assert process.returncode == 130
+    os.close(ours)
+    os.close(theirs)
+
+
 def test_pyserial(built: dict[str, Built], tmp_path: Path) -> None:
     """Where there is no termios."""
     pytest.importorskip("serial")
@@ -268,19 +376,19 @@ def test_pyserial(built: dict[str, Built], tmp_path: Path) -> None:
 
 
 def test_send_says_what_is_wrong_with_the_port(tmp_path: Path) -> None:
-    def send(*arguments: str | Path) -> tuple[int, str]:
+    def said(*arguments: str | Path) -> tuple[int, str]:
         command = [sys.executable, SAMPLES / "send.py", *arguments]
         done = subprocess.run(command, capture_output=True, text=True)
         return done.returncode, done.stderr
 
     plain = tmp_path / "plain"
     plain.write_bytes(b"")
-    assert send(tmp_path / "none", "status") == (
+    assert said(tmp_path / "none", "status") == (
         1,
         f"send.py: {tmp_path / 'none'} cannot be opened: No such file or directory\n",
     )
-    assert send(plain, "status") == (1, f"send.py: {plain} is no serial port\n")
-    assert send(plain, "send", plain) == (1, f"send.py: {plain} is empty\n")
-    assert send(plain, "send", tmp_path / "none.tmd")[0] == 1
-    assert send(plain)[0] == 2
-    assert send(plain, "upload")[0] == 2
+    assert said(plain, "status") == (1, f"send.py: {plain} is no serial port\n")
+    assert said(plain, "send", plain) == (1, f"send.py: {plain} is empty\n")
+    assert said(plain, "send", tmp_path / "none.tmd")[0] == 1
+    assert said(plain)[0] == 2
+    assert said(plain, "upload")[0] == 2
