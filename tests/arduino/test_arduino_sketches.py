@@ -237,6 +237,19 @@ def test_bytes_that_are_lost(built: dict[str, Built], tmp_path: Path) -> None:
         assert told.endswith(f"sha256 {TARGET}\n")
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_inference_longer_than_a_frame_may_pause(
+    name: str, built: dict[str, Built], tmp_path: Path
+) -> None:
+    """Bytes come as on a wire, so a turn of the loop finds the beginning of a frame alone."""
+    wire = {"TMD_DRIP": "4", "TMD_BUSY": "600"}
+    with running(built[name].program, tmp_path / "flash", **environment(name), **wire) as board:
+        assert BASE in board.says("status")
+        assert "stopped after 256 bytes" in board.refuses(
+            "send", built[name].patch, "--drop-after", 256
+        )
+
+
 def test_commands_out_of_order(built: dict[str, Built], tmp_path: Path) -> None:
     sketch = built["uno_q"]
     with running(sketch.program, tmp_path / "flash") as board:

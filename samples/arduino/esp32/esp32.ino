@@ -17,42 +17,23 @@
 static struct tmd_esp_partition slot0, slot1, staging, records;
 static struct tmd_store_config config;
 static TinyMLDeltaSerial device;
-static uint32_t opened;
 
-static void stop(const char *why)
-{
-	for (;;) {
-		Serial.print("no model: ");
-		Serial.println(why);
-		delay(1000);
-	}
-}
-
-/* A whole partition as a region. */
 static struct tmd_region region_of(struct tmd_esp_partition &partition, const char *label)
 {
-	const char *wrong = tmd_esp_partition_init(&partition, label);
-
-	if (wrong != nullptr) {
-		Serial.println(label);
-		stop(wrong);
-	}
+	TinyMLDeltaSerial::need(Serial, tmd_esp_partition_init(&partition, label), label);
 	return {&partition.flash, 0, (uint32_t)partition.partition->size};
 }
 
+/* Here an interpreter would be made for device.model().at, and the one before thrown away. */
 static void use_model()
 {
-	/* Here an interpreter would be made for device.model().at, and the one before thrown away. */
 	Serial.print("model of ");
 	Serial.print(device.model().bytes);
 	Serial.println(device.model().at == nullptr ? " bytes, to be copied" : " bytes");
-	opened = device.opened();
 }
 
 void setup()
 {
-	int status;
-
 	Serial.begin(115200);
 	config.contract = &tmd_contract;
 	config.model = TMD_MODEL_DIGITS;
@@ -63,21 +44,14 @@ void setup()
 	config.slot[1] = region_of(slot1, "tmd_slot1");
 	config.staging = region_of(staging, "tmd_staging");
 	config.records = region_of(records, "tmd_records");
-	status = device.begin(Serial, config);
-	if (status == TMD_OK) {
-		status = device.open();
-	}
-	if (status != TMD_OK) {
-		stop(tmd_status_text(status));
-	}
+	device.start(Serial, config);
 	use_model();
 }
 
 void loop()
 {
 	/* Here the model would run. Between two inferences: */
-	device.poll();
-	if (device.opened() != opened) {
+	if (device.poll()) {
 		use_model();
 	}
 	delay(1); /* lets the idle task run, which the watchdog looks after */

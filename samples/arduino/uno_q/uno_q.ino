@@ -3,9 +3,8 @@
  *
  * Arduino UNO Q: keeps a model in RAM, since its core offers a sketch no flash of its own, and takes
  * patches for it over D0 and D1. After a reset the model of the sketch runs again, and every update is
- * lost. README.md says what that means, how to make the three files that this sketch includes, and how
- * to send a patch. The firmware of samples/thermo, which is one Zephyr image without a sketch, keeps
- * models on the same board in flash.
+ * lost. README.md says what that means, what keeps models on this board, how to make the three files
+ * that this sketch includes, and how to send a patch.
  */
 #include <TinyMLDelta.h>
 
@@ -27,30 +26,17 @@ alignas(16) static uint8_t memory[2 * SLOT_BYTES + RECORDS_BYTES];
 static struct tmd_ram flash;
 static struct tmd_store_config config;
 static TinyMLDeltaSerial device;
-static uint32_t opened;
 
-static void stop(const char *why)
-{
-	for (;;) {
-		PORT.print("no model: ");
-		PORT.println(why);
-		delay(1000);
-	}
-}
-
+/* Here an interpreter would be made for device.model().at, and the one before thrown away. */
 static void use_model()
 {
-	/* Here an interpreter would be made for device.model().at, and the one before thrown away. */
 	PORT.print("model of ");
 	PORT.print(device.model().bytes);
 	PORT.println(" bytes; updates last until the next reset");
-	opened = device.opened();
 }
 
 void setup()
 {
-	int status;
-
 	PORT.begin(115200);
 	tmd_ram_init(&flash, memory, sizeof(memory) / UNIT_BYTES, UNIT_BYTES);
 	config.contract = &tmd_contract;
@@ -60,21 +46,14 @@ void setup()
 	config.slot[0] = {&flash.flash, 0, SLOT_BYTES};
 	config.slot[1] = {&flash.flash, SLOT_BYTES, SLOT_BYTES};
 	config.records = {&flash.flash, 2 * SLOT_BYTES, RECORDS_BYTES};
-	status = device.begin(PORT, config);
-	if (status == TMD_OK) {
-		status = device.open();
-	}
-	if (status != TMD_OK) {
-		stop(tmd_status_text(status));
-	}
+	device.start(PORT, config);
 	use_model();
 }
 
 void loop()
 {
 	/* Here the model would run. Between two inferences: */
-	device.poll();
-	if (device.opened() != opened) {
+	if (device.poll()) {
 		use_model();
 	}
 }

@@ -18,40 +18,24 @@ static const uint32_t FIRST = 0x28000;
 static const uint32_t SLOT_BYTES = 0x8000;
 static const uint32_t STAGING_BYTES = 0x6000;
 static const uint32_t RECORDS_BYTES = 0x2000;
+static const uint32_t BYTES = 2 * SLOT_BYTES + STAGING_BYTES + RECORDS_BYTES;
 
 static struct tmd_ra4m1 flash;
 static struct tmd_store_config config;
 static TinyMLDeltaSerial device;
-static uint32_t opened;
 
-static void stop(const char *why)
-{
-	for (;;) {
-		Serial.print("no model: ");
-		Serial.println(why);
-		delay(1000);
-	}
-}
-
+/* Here an interpreter would be made for device.model().at, and the one before thrown away. */
 static void use_model()
 {
-	/* Here an interpreter would be made for device.model().at, and the one before thrown away. */
 	Serial.print("model of ");
 	Serial.print(device.model().bytes);
 	Serial.println(device.model().at == nullptr ? " bytes, to be copied" : " bytes");
-	opened = device.opened();
 }
 
 void setup()
 {
-	const char *wrong;
-	int status;
-
 	Serial.begin(115200);
-	wrong = tmd_ra4m1_init(&flash, FIRST, 2 * SLOT_BYTES + STAGING_BYTES + RECORDS_BYTES);
-	if (wrong != nullptr) {
-		stop(wrong);
-	}
+	TinyMLDeltaSerial::need(Serial, tmd_ra4m1_init(&flash, FIRST, BYTES));
 	config.contract = &tmd_contract;
 	config.model = TMD_MODEL_DIGITS;
 	config.compiled_in = tmd_model_digits;
@@ -61,21 +45,14 @@ void setup()
 	config.slot[1] = {&flash.flash, SLOT_BYTES, SLOT_BYTES};
 	config.staging = {&flash.flash, 2 * SLOT_BYTES, STAGING_BYTES};
 	config.records = {&flash.flash, 2 * SLOT_BYTES + STAGING_BYTES, RECORDS_BYTES};
-	status = device.begin(Serial, config);
-	if (status == TMD_OK) {
-		status = device.open();
-	}
-	if (status != TMD_OK) {
-		stop(tmd_status_text(status));
-	}
+	device.start(Serial, config);
 	use_model();
 }
 
 void loop()
 {
 	/* Here the model would run. Between two inferences: */
-	device.poll();
-	if (device.opened() != opened) {
+	if (device.poll()) {
 		use_model();
 	}
 }

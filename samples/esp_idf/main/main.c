@@ -65,20 +65,29 @@ static void use_model(void)
 	       serial.model.at == NULL ? ", to be copied" : "");
 }
 
-/* Answer what has come. */
+/* Answer what has come; stay for the rest of a frame that has begun. */
 static void poll_port(void)
 {
+	uint32_t stay = 10;
 	uint8_t bytes[128];
-	const int n = uart_read_bytes(PORT, bytes, sizeof(bytes), pdMS_TO_TICKS(10));
+	int n;
 
-	for (int i = 0; i < n; i++) {
-		const uint32_t now = (uint32_t)(esp_timer_get_time() / 1000);
-		const uint32_t reply_bytes = tmd_serial_take(&serial, bytes[i], now);
-
-		if (reply_bytes > 0u) {
-			(void)uart_write_bytes(PORT, serial.reply, reply_bytes);
+	do {
+		/* The driver waits for as many as are asked for: for one, and takes what is there. */
+		n = uart_read_bytes(PORT, bytes, 1, pdMS_TO_TICKS(stay));
+		if (n > 0) {
+			n += uart_read_bytes(PORT, bytes + 1, sizeof(bytes) - 1u, 0);
 		}
-	}
+		for (int i = 0; i < n; i++) {
+			const uint32_t now = (uint32_t)(esp_timer_get_time() / 1000);
+			const uint32_t reply_bytes = tmd_serial_take(&serial, bytes[i], now);
+
+			if (reply_bytes > 0u) {
+				(void)uart_write_bytes(PORT, serial.reply, reply_bytes);
+			}
+		}
+		stay = TMD_SERIAL_STAY;
+	} while (n > 0 && tmd_serial_waits(&serial));
 }
 
 void app_main(void)

@@ -2,7 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Runs a sketch on a PC, its serial port being a pseudo-terminal whose name is printed. With a number n
- * in TMD_LOSE each nth byte is lost, in both directions.
+ * in TMD_LOSE each nth byte is lost, in both directions. TMD_DRIP: bytes that come in a millisecond,
+ * as on a wire, instead of all at once; they come only while the sketch looks for them, which is the
+ * worst that can happen to it. TMD_BUSY: milliseconds of other work between two turns of its loop.
  */
 #include "Arduino.h"
 
@@ -19,7 +21,7 @@ HardwareSerial Serial;
 HardwareSerial Serial1;
 
 static int terminal = -1;
-static unsigned long lose, passed;
+static unsigned long lose, passed, drip, ready, ticked;
 
 /* Bytes that were read and not asked for yet. */
 static uint8_t waiting[4096];
@@ -54,6 +56,23 @@ void HardwareSerial::begin(unsigned long baud)
 	(void)baud;
 }
 
+/* Of so many bytes on the wire, those that have come. */
+static size_t ready_of(size_t bytes)
+{
+	const unsigned long now = millis();
+
+	if (drip == 0) {
+		return bytes;
+	}
+	if (bytes == 0) {
+		ready = 0;
+	} else if (now != ticked) {
+		ready += drip;
+	}
+	ticked = now;
+	return ready < bytes ? ready : bytes;
+}
+
 int HardwareSerial::available()
 {
 	if (first == last) {
@@ -67,12 +86,16 @@ int HardwareSerial::available()
 			}
 		}
 	}
-	return static_cast<int>(last - first);
+	return static_cast<int>(ready_of(last - first));
 }
 
 int HardwareSerial::read()
 {
-	return available() > 0 ? waiting[first++] : -1;
+	if (available() == 0) {
+		return -1;
+	}
+	ready -= drip == 0 ? 0 : 1;
+	return waiting[first++];
 }
 
 /* What nobody fetches is lost, as on a wire. */
@@ -121,11 +144,19 @@ static bool open_terminal()
 	       fcntl(terminal, F_SETFL, O_NONBLOCK) == 0;
 }
 
+static unsigned long number_of(const char *name)
+{
+	const char *n = getenv(name);
+
+	return n == nullptr ? 0 : strtoul(n, nullptr, 10);
+}
+
 int main()
 {
-	const char *n = getenv("TMD_LOSE");
+	const unsigned long busy = number_of("TMD_BUSY");
 
-	lose = n == nullptr ? 0 : strtoul(n, nullptr, 10);
+	lose = number_of("TMD_LOSE");
+	drip = number_of("TMD_DRIP");
 	if (!open_terminal()) {
 		perror("pseudo-terminal");
 		return 1;
@@ -135,6 +166,6 @@ int main()
 	setup();
 	for (;;) {
 		loop();
-		usleep(100);
+		usleep(100 + static_cast<useconds_t>(busy) * 1000);
 	}
 }

@@ -73,6 +73,24 @@ static void send_frame(void)
 	now += noise(3) == 0u ? 501u : 1u;
 }
 
+/* A model of slot 0 that is gone when it is opened again: whoever runs it has to be told. */
+static bool tells_that_none_is_left(void)
+{
+	uint32_t opened;
+
+	config.compiled_in = NULL;
+	tmd_ram_init(&ram, memory, 30, UNIT);
+	memcpy(memory, tmd_model_digits, tmd_contract.models[0].model_bytes);
+	if (tmd_serial_begin(&serial, &config) != TMD_OK || tmd_serial_open(&serial) != TMD_OK ||
+	    serial.model.slot != 0u) {
+		return false;
+	}
+	opened = serial.opened;
+	memory[100] ^= 1u;
+	return tmd_serial_open(&serial) != TMD_OK && serial.model.slot == TMD_SLOT_NONE &&
+	       serial.model.at == NULL && serial.model.bytes == 0u && serial.opened != opened;
+}
+
 int main(void)
 {
 	tmd_ram_init(&ram, memory, 30, UNIT);
@@ -94,6 +112,10 @@ int main(void)
 	    refusals < replies / 4u || refusals == replies) {
 		(void)fprintf(stderr, "%u replies, %u refusals, slot %u\n", (unsigned int)replies,
 			      (unsigned int)refusals, (unsigned int)serial.store.active.slot);
+		return 1;
+	}
+	if (!tells_that_none_is_left()) {
+		(void)fprintf(stderr, "a model that is gone\n");
 		return 1;
 	}
 	(void)puts("done");

@@ -3,7 +3,17 @@
  */
 #include "TinyMLDeltaSerial.h"
 
-int TinyMLDeltaSerial::start(Stream &stream, const struct tmd_store_config &config, size_t bytes)
+void TinyMLDeltaSerial::need(Stream &stream, const char *wrong, const char *about)
+{
+	while (wrong != nullptr) {
+		stream.print(about);
+		stream.print(": ");
+		stream.println(wrong);
+		delay(1000);
+	}
+}
+
+int TinyMLDeltaSerial::mount(Stream &stream, const struct tmd_store_config &config, size_t bytes)
 {
 	if (bytes != sizeof(serial_)) {
 		return TMD_ERR_ARGUMENT; /* TMD_SERIAL_PIECE */
@@ -14,7 +24,10 @@ int TinyMLDeltaSerial::start(Stream &stream, const struct tmd_store_config &conf
 
 int TinyMLDeltaSerial::open()
 {
-	return tmd_serial_open(&serial_);
+	const int status = tmd_serial_open(&serial_);
+
+	told_ = serial_.opened;
+	return status;
 }
 
 int TinyMLDeltaSerial::confirm()
@@ -26,13 +39,26 @@ int TinyMLDeltaSerial::confirm()
 #endif
 }
 
-void TinyMLDeltaSerial::poll()
+/* Is there a byte, now or soon? Soon counts only within a frame. */
+bool TinyMLDeltaSerial::waits_for_more() const
 {
-	while (stream_->available() > 0) {
+	const uint32_t since = (uint32_t)millis();
+
+	while (stream_->available() <= 0) {
+		if (!tmd_serial_waits(&serial_) || (uint32_t)millis() - since > TMD_SERIAL_STAY) {
+			return false;
+		}
+	}
+	return true;
+}
+
+bool TinyMLDeltaSerial::poll()
+{
+	while (waits_for_more()) {
 		const int byte = stream_->read();
 
 		if (byte < 0) {
-			return;
+			break;
 		}
 		const uint32_t n = tmd_serial_take(&serial_, (uint8_t)byte, (uint32_t)millis());
 
@@ -40,4 +66,8 @@ void TinyMLDeltaSerial::poll()
 			(void)stream_->write(serial_.reply, n);
 		}
 	}
+	const bool is_another = serial_.opened != told_;
+
+	told_ = serial_.opened;
+	return is_another;
 }

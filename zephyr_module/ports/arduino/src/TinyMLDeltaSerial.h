@@ -5,24 +5,45 @@
  *
  *	static TinyMLDeltaSerial device;
  *
- *	device.begin(Serial, config)    in setup(): TMD_OK, or tmd_status_text says what is wrong
- *	device.open()                   then: device.model() is the model to run
- *	device.poll()                   in loop(), between two inferences
+ *	device.start(Serial, config)       in setup(); then device.model() is the model to run
+ *	if (device.poll()) use_model();    in loop(), between two inferences
  *
- * While poll() runs the model may become another: opened() has then changed, and an interpreter that was
- * made for the one before has to be made again. What the PC says is in tmd_serial.h. It takes 7 KB of
- * RAM with the default decoder, so it wants to be a static variable.
+ * While poll() runs the model may become another. It then returns true, and an interpreter that was made
+ * for the one before has to be made again. What the PC says is in tmd_serial.h. It takes 7 KB of RAM
+ * with the default decoder, so it wants to be a static variable.
  */
 #ifndef TINYMLDELTA_SERIAL_H
 #define TINYMLDELTA_SERIAL_H
 
 #include <Arduino.h>
 
+#include <tinymldelta/status.h>
+
 #include "tmd_library.h"
 #include "tmd_serial.h"
 
 class TinyMLDeltaSerial {
 public:
+	/*
+	 * begin() and open(), for sketches that can do nothing without a model: if one of them fails
+	 * this does not return, and says why on `stream` each second. Stream and config outlive this.
+	 */
+	void start(Stream &stream, const struct tmd_store_config &config)
+	{
+		int status = begin(stream, config);
+
+		if (status == TMD_OK) {
+			status = open();
+		}
+		need(stream, status == TMD_OK ? nullptr : tmd_status_text(status));
+	}
+
+	/*
+	 * Go on if nothing is wrong: `wrong` is NULL, as what a port's init returns. Else say it each
+	 * second, with what it is about, and never return.
+	 */
+	static void need(Stream &stream, const char *wrong, const char *about = "no model");
+
 	/*
 	 * Mount the store, and answer on `stream` from now on. Stream and config outlive this object.
 	 * TMD_ERR_ARGUMENT if the library was compiled with other options than the sketch.
@@ -33,14 +54,18 @@ public:
 		if (!tmd_library_fits()) {
 			return TMD_ERR_ARGUMENT;
 		}
-		return start(stream, config, sizeof(struct tmd_serial));
+		return mount(stream, config, sizeof(struct tmd_serial));
 	}
 
 	/* Open the active model, and close the one that was open. A start of a model on trial counts. */
 	int open();
 
-	/* Answer what has come. Returns at once if nothing has. Not before begin() was TMD_OK. */
-	void poll();
+	/*
+	 * Answer what has come. Returns at once if nothing has; stays for the rest of a frame that has
+	 * begun. True if the model has become another since open() or the last time; if it could not be
+	 * opened, its length is 0, and no model may run. Not before begin() was TMD_OK.
+	 */
+	bool poll();
 
 	const struct tmd_model &model() const
 	{
@@ -53,15 +78,12 @@ public:
 	/* It has run well: keep it (tmd_store_confirm). */
 	int confirm();
 
-	uint32_t opened() const
-	{
-		return serial_.opened;
-	}
-
 private:
-	int start(Stream &stream, const struct tmd_store_config &config, size_t bytes);
+	int mount(Stream &stream, const struct tmd_store_config &config, size_t bytes);
+	bool waits_for_more() const;
 
 	Stream *stream_;
+	uint32_t told_; /* of serial_.opened */
 	struct tmd_serial serial_;
 };
 

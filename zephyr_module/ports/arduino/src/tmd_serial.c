@@ -8,6 +8,10 @@
 #include <tinymldelta/digest.h>
 #include <tinymldelta/status.h>
 
+/* The other commands' payloads have to fit too, and a frame's bytes are counted in 16 bits. */
+_Static_assert(TMD_SERIAL_PIECE >= 4u && TMD_SERIAL_FRAME_MAX <= UINT16_MAX,
+	       "TMD_SERIAL_PIECE is from 4 to 65522");
+
 #define START 0xA5u
 #define REPLY 0x80u
 
@@ -100,14 +104,10 @@ int tmd_serial_open(struct tmd_serial *serial)
 
 	if (serial->model.slot != TMD_SLOT_NONE) {
 		tmd_store_close(&serial->store, &serial->model);
-		serial->model.slot = TMD_SLOT_NONE;
 	}
+	memset(&serial->model, 0, sizeof(serial->model));
 	err = tmd_store_open(&serial->store, &serial->model);
-	if (err == TMD_OK) {
-		serial->opened++;
-	} else {
-		serial->model.slot = TMD_SLOT_NONE;
-	}
+	serial->opened++;
 	return err;
 }
 

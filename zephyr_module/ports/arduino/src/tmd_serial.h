@@ -7,6 +7,7 @@
  *	tmd_serial_begin(&serial, &config);            once: mounts the store
  *	tmd_serial_open(&serial);                      the model to run: serial.model
  *	n = tmd_serial_take(&serial, byte, millis);    for each byte; send serial.reply, n bytes
+ *	tmd_serial_waits(&serial)                      stay a while: a frame has begun, and its rest comes
  *
  * A frame, both ways; numbers are little-endian:
  *
@@ -30,7 +31,8 @@
  * (4), its version (4) and SHA-256 (32).
  *
  * Commands 2 to 7 are those of the management group (smp.h), which says what may be repeated; 5, 6
- * and 8 are besides answered once for each sequence: if the answer was lost, it is given again. With a
+ * and 8 are besides answered once for each sequence: if the answer was lost, it is given again. So a PC
+ * asks for the status first, lest it begin with the sequence that another one ended with. With a
  * staging region a transfer goes on where it was, also after a reset; without one, as long as the device
  * stays on.
  */
@@ -52,6 +54,13 @@ extern "C" {
 
 /* A frame is given up if its next byte takes longer than so many milliseconds. */
 #define TMD_SERIAL_PAUSE 500u
+
+/*
+ * So many milliseconds to stay for the next byte of a frame that has begun. Who leaves at once and comes
+ * back after an inference has a frame in two parts with a long pause between. A wire needs less than a
+ * millisecond for a byte, adapters to USB hold some back for up to 16.
+ */
+#define TMD_SERIAL_STAY 50u
 
 enum tmd_serial_command {
 	/* Each one more than the group's, so that 0 is none. */
@@ -79,7 +88,7 @@ enum tmd_serial_flags {
 struct tmd_serial {
 	struct tmd_store store;
 	struct tmd_model model; /* what was opened; its slot is TMD_SLOT_NONE if nothing is */
-	uint32_t opened;        /* how often one was: changes whenever `model` is another */
+	uint32_t opened;        /* changes whenever `model` has become another, or none */
 	uint8_t reply[TMD_SERIAL_REPLY_MAX];
 	/* Private: */
 	struct tmd_update update;
@@ -99,11 +108,20 @@ struct tmd_serial {
 int tmd_serial_begin(struct tmd_serial *serial,
 		     const struct tmd_store_config *config) TMD_MUST_CHECK;
 
-/* Close what is open, if anything is, and open the active model: tmd_store_open. */
+/*
+ * Close what is open, if anything is, and open the active model: tmd_store_open. If that fails, none is
+ * open, and what ran may be written over by the next update.
+ */
 int tmd_serial_open(struct tmd_serial *serial) TMD_MUST_CHECK;
 
 /* Take one byte. Returns how many bytes of serial->reply to send; mostly 0. `now` is in ms. */
 uint32_t tmd_serial_take(struct tmd_serial *serial, uint8_t byte, uint32_t now);
+
+/* Has a frame begun whose rest has not come? */
+static inline bool tmd_serial_waits(const struct tmd_serial *serial)
+{
+	return serial->fill > 0u;
+}
 
 #ifdef __cplusplus
 }
