@@ -44,14 +44,17 @@ def codegen(folder: Path, *options: str) -> None:
 
 @pytest.mark.skipif(not RENESAS, reason="set TMD_ARDUINO_RENESAS to a checkout of its core")
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_uno_r4(variant: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", ["arduino", "platformio"])
+def test_uno_r4(by: str, variant: str, tmp_path: Path) -> None:
+    """by: whose build it is. As far as this code goes they differ in one name that is defined."""
     need("arm-none-eabi-gcc", "arm-none-eabi-g++")
     core = Path(RENESAS).resolve()
     place = core / "variants" / variant
     common = [
         *CPU, "-Os", "-nostdlib", "-fmessage-length=0", "-fsigned-char", "-ffunction-sections",
         "-fdata-sections", "-fno-builtin", *VARIANTS[variant], "-DF_CPU=48000000",
-        "-DARDUINO=10607", f"-DARDUINO_{variant}", "-DARDUINO_ARCH_RENESAS_UNO",
+        "-DARDUINO=10607", f"-DARDUINO_{variant}",
+        *(["-DARDUINO_ARCH_RENESAS_UNO"] if by == "arduino" else []),
         "-DARDUINO_ARCH_RENESAS", "-DARDUINO_FSP", "-D_XOPEN_SOURCE=700", f"@{place}/defines.txt",
         "-DCFG_TUSB_MCU=OPT_MCU_RAXXX", f"-I{core}/cores/arduino/tinyusb",
         f"-I{core}/cores/arduino/api/deprecated", f"-I{core}/cores/arduino", f"-I{place}",
