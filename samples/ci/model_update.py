@@ -347,6 +347,8 @@ def build(args: argparse.Namespace) -> int:
 
 def sign(args: argparse.Namespace) -> int:
     out: Path = args.out
+    if not (out / "result.json").is_file():
+        raise NoUpdateError(f"{out / 'result.json'} is missing: give the folder that `build` wrote")
     said = json.loads((out / "result.json").read_text(encoding="utf-8"))
     outcomes = [Outcome(**each) for each in said.pop("fleet")]
     problems: list[str] = said.pop("problems")

@@ -690,6 +690,22 @@ def test_a_key_that_the_firmware_does_not_have(
     refused_to_sign(pipeline, "ed25519 key")
 
 
+def test_an_artefact_that_is_not_there(built: Pipeline, material: Path, tmp_path: Path) -> None:
+    """Signed by hand, with the wrong folder or before `build`."""
+    files = {"base": "models/base.tflite", "target": "models/target.tflite", "fleet": "fleet"}
+    words = [f"--{name}={built.repository / path}" for name, path in files.items()]
+    words += ["--key", str(material / "key.pem"), "--out", str(tmp_path / "none")]
+    done = subprocess.run(
+        [sys.executable, CI / "model_update.py", "sign", *words], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"model_update: {tmp_path / 'none' / 'result.json'} is missing: give the folder that "
+        "`build` wrote\n",
+    )
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_key_that_is_none(built: Pipeline, tmp_path: Path) -> None:
     pipeline = then(built, tmp_path, "no-key-at-all")
     refused_to_sign(pipeline)
