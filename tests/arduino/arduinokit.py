@@ -149,7 +149,13 @@ BOARDS = {
             (STANDIN, STANDIN / "esp"),
             (STANDIN / "esp" / "partitions.c", STANDIN / "esp" / "esp32.c"),
         ),
-        Board("uno_q", ("-DARDUINO_ARCH_ZEPHYR",), (STANDIN,), ()),
+        Board(
+            "uno_q",
+            # The second is what its core gives every file of a sketch, out of Zephyr's autoconf.h.
+            ("-DARDUINO_ARCH_ZEPHYR", "-DCONFIG_ARDUINO_API_SERIAL_BUFFER_SIZE=64"),
+            (STANDIN,),
+            (),
+        ),
     )
 }
 C = ("gcc", "-std=gnu11", "-O1", "-g", "-fno-pie", "-Wall", "-Wextra", "-Werror")

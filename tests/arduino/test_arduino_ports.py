@@ -106,6 +106,22 @@ def test_hostile_bytes(tmp_path: Path) -> None:
     assert run([program]) == "done\n"
 
 
+def test_how_long_a_poll_stays(tmp_path: Path) -> None:
+    need("gcc", "g++")
+    models = f"digits={DIGITS / 'base.tflite'}"
+    sizes = ["--slot", "8192", "--erase", "1024", "--write", "4"]
+    run([*TMD, "codegen", models, "--out", tmp_path, *sizes])
+    module, source = ROOT / "zephyr_module", PORT / "src"
+    files = [path for room in ("core", "store", "smp") for path in (module / room).glob("*.c")]
+    files += [source / f"{name}.c" for name in ("tmd_serial", "tmd_ram", "tmd_library")]
+    files.append(tmp_path / "tmd_model_digits.c")
+    run([*C, *INCLUDES, "-c", *sorted(files)], cwd=tmp_path)
+    cpp = [STANDIN / "ask_poll.cpp", source / "TinyMLDeltaSerial.cpp"]
+    program = tmp_path / "ask"
+    run([*CPP, *INCLUDES, f"-I{tmp_path}", *cpp, *tmp_path.glob("*.o"), "-no-pie", "-o", program])
+    assert run([program]) == "done\n"
+
+
 TABLE = """# Name, Type, SubType, Offset, Size, Flags
 app,     app,  ota_0, 0x10000,  0x100000
 good,    data, 0x40,  0x200000, 0x4000

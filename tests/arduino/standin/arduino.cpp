@@ -5,6 +5,7 @@
  * in TMD_LOSE each nth byte is lost, in both directions. TMD_DRIP: bytes that come in a millisecond,
  * as on a wire, instead of all at once; they come only while the sketch looks for them, which is the
  * worst that can happen to it. TMD_BUSY: milliseconds of other work between two turns of its loop.
+ * TMD_ROOM: so many bytes are kept meanwhile, and what comes behind them is lost.
  */
 #include "Arduino.h"
 
@@ -73,18 +74,34 @@ static size_t ready_of(size_t bytes)
 	return ready < bytes ? ready : bytes;
 }
 
+static void fetch()
+{
+	const ssize_t n = ::read(terminal, waiting, sizeof(waiting));
+
+	first = 0;
+	last = 0;
+	for (ssize_t i = 0; i < n; i++) {
+		if (!is_lost()) {
+			waiting[last++] = waiting[i];
+		}
+	}
+}
+
+/* The sketch has been busy: what has come since is in the core's buffer, if it has room for it. */
+static void fetch_into(size_t room)
+{
+	if (first == last) {
+		fetch();
+	}
+	if (last - first > room) {
+		last = first + room;
+	}
+}
+
 int HardwareSerial::available()
 {
 	if (first == last) {
-		const ssize_t n = ::read(terminal, waiting, sizeof(waiting));
-
-		first = 0;
-		last = 0;
-		for (ssize_t i = 0; i < n; i++) {
-			if (!is_lost()) {
-				waiting[last++] = waiting[i];
-			}
-		}
+		fetch();
 	}
 	return static_cast<int>(ready_of(last - first));
 }
@@ -154,6 +171,7 @@ static unsigned long number_of(const char *name)
 int main()
 {
 	const unsigned long busy = number_of("TMD_BUSY");
+	const unsigned long room = number_of("TMD_ROOM");
 
 	lose = number_of("TMD_LOSE");
 	drip = number_of("TMD_DRIP");
@@ -167,5 +185,8 @@ int main()
 	for (;;) {
 		loop();
 		usleep(100 + static_cast<useconds_t>(busy) * 1000);
+		if (room != 0) {
+			fetch_into(room);
+		}
 	}
 }

@@ -39,13 +39,13 @@ int TinyMLDeltaSerial::confirm()
 #endif
 }
 
-/* Is there a byte, now or soon? Soon counts only within a frame. */
-bool TinyMLDeltaSerial::waits_for_more() const
+/* Is there a byte now, or in so many milliseconds? */
+bool TinyMLDeltaSerial::comes_within(uint32_t milliseconds) const
 {
 	const uint32_t since = (uint32_t)millis();
 
 	while (stream_->available() <= 0) {
-		if (!tmd_serial_waits(&serial_) || (uint32_t)millis() - since > TMD_SERIAL_STAY) {
+		if ((uint32_t)millis() - since >= milliseconds) {
 			return false;
 		}
 	}
@@ -54,7 +54,9 @@ bool TinyMLDeltaSerial::waits_for_more() const
 
 bool TinyMLDeltaSerial::poll()
 {
-	while (waits_for_more()) {
+	uint32_t stay = 0; /* for what has been waited for in vain already, not again */
+
+	while (comes_within(stay)) {
 		const int byte = stream_->read();
 
 		if (byte < 0) {
@@ -65,6 +67,7 @@ bool TinyMLDeltaSerial::poll()
 		if (n > 0u) {
 			(void)stream_->write(serial_.reply, n);
 		}
+		stay = tmd_serial_waits(&serial_) ? TMD_SERIAL_STAY : 0u;
 	}
 	const bool is_another = serial_.opened != told_;
 

@@ -80,7 +80,7 @@ public:
 
 private:
 	int mount(Stream &stream, const struct tmd_store_config &config, size_t bytes);
-	bool waits_for_more() const;
+	bool comes_within(uint32_t milliseconds) const;
 
 	Stream *stream_;
 	uint32_t told_; /* of serial_.opened */

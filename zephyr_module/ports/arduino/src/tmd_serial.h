@@ -47,9 +47,17 @@ extern "C" {
 
 #define TMD_SERIAL_PROTOCOL 1u
 
-/* Bytes of a patch in one frame, whose other parts are 13: so large is what the port has to hold. */
+/*
+ * Bytes of a patch in one frame, whose other parts are 13. A frame has to fit what the platform keeps
+ * while the application does something else, or it is lost, each time it is sent: Arduino's core for UNO
+ * Q keeps 64 bytes, and says so by that name; those for UNO R4 and ESP32 keep 512 and 256.
+ */
 #ifndef TMD_SERIAL_PIECE
+#if defined(CONFIG_ARDUINO_API_SERIAL_BUFFER_SIZE) && CONFIG_ARDUINO_API_SERIAL_BUFFER_SIZE < 141
+#define TMD_SERIAL_PIECE (CONFIG_ARDUINO_API_SERIAL_BUFFER_SIZE - 13u)
+#else
 #define TMD_SERIAL_PIECE 128u
+#endif
 #endif
 
 /* A frame is given up if its next byte takes longer than so many milliseconds. */
