@@ -88,6 +88,7 @@ class Variant:
 
 MODELS = "zephyr_module/core/models.h"
 ENCODER = "codegen/native/encoder.c"
+OPERATIONS = "codegen/native/operations.c"
 ONE_OPINION = (
     MODELS,
     "	if (TMD_F2_IS_LEAN(s)) {\n		return code_bit(s, a, bit);",
@@ -105,7 +106,7 @@ VARIANTS = (
     Variant("no changed word remembered", constants={"CACHED": 1}),
     Variant(
         "no repetition of what was inserted",
-        lines=((ENCODER, "#define REPEAT_MIN 4u", "#define REPEAT_MIN ~0u"),),
+        lines=((OPERATIONS, "#define REPEAT_MIN 4u", "#define REPEAT_MIN ~0u"),),
     ),
     Variant("one list of prices for the cut into copies and edits", prices=1),
     Variant(
@@ -170,7 +171,7 @@ class Library:
         self.limits = Limits(ranges=sizes["RANGES"], pool=sizes["POOL"])
         native = folder / "codegen" / "native"
         library = folder / "encoder.so"
-        sources = [native / "encoder.c", native / "match.c"]
+        sources = sorted(native.glob("*.c"))
         flags = ["-std=c11", "-O2", "-shared", "-fPIC", "-DTMD_TAKES_LEAN=1", f"-I{include}"]
         subprocess.run(["gcc", *flags, *sources, "-lm", "-o", library], check=True)
         declared = subprocess.run(

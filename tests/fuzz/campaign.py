@@ -156,7 +156,7 @@ def _build(
     under_test = [path for room in harness.rooms for path in sorted((device / room).glob("*.c"))]
     others = [FOLDER / f"{harness.name}.c"]
     if harness.makes_patches:
-        others += [native / "encoder.c", native / "match.c"]
+        others += sorted(native.glob("*.c"))
     if drive:
         others.append(FOLDER / "drive.c")
     command = (
