@@ -11,9 +11,10 @@ from pathlib import Path
 from speed import PIECE, Pair
 from tinymldelta import patching
 from tinymldelta.container.reader import read_patch
-from tinymldelta.contract import META_KEPT, Contract, Limits
+from tinymldelta.contract import Contract
 from tinymldelta.errors import Refusal
 from tinymldelta.generate import ModelSource, model_contracts
+from tinymldelta.limits import META_KEPT, Limits
 from tinymldelta.said import Said
 from tinymldelta.wire import constants as wire
 

@@ -14,12 +14,13 @@ from headkit import take_head_apart
 from modelkit import ModelSpec, NodeSpec, OperatorSpec, build, default_spec
 from tinymldelta.container import format1_writer, format2_writer
 from tinymldelta.container.signed import sign_patch
-from tinymldelta.contract import Contract, ContractKey, Limits
+from tinymldelta.contract import Contract, ContractKey
 from tinymldelta.delta.encode import encode
 from tinymldelta.errors import Refusal
 from tinymldelta.facts import Facts
 from tinymldelta.generate import ModelSource, model_contracts, read_facts
 from tinymldelta.keys import generate_private_key
+from tinymldelta.limits import Limits
 from tinymldelta.said import Said, fact_metadata
 from tinymldelta.tflm import KernelBuild
 from tinymldelta.wire import constants as wire

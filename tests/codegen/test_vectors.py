@@ -14,11 +14,12 @@ import pytest
 
 from modelkit import build, default_spec, with_tensor
 from tinymldelta import native
-from tinymldelta.contract import Contract, Limits
+from tinymldelta.contract import Contract
 from tinymldelta.errors import Refusal
 from tinymldelta.facts import Facts, facts_of, io_hash, opset_hash
 from tinymldelta.generate import ModelSource, model_contracts
 from tinymldelta.interpreter import Interpreter, ModelInference, find_interpreter
+from tinymldelta.limits import Limits
 from tinymldelta.model import read_layout, read_model
 from tinymldelta.patching import PatchOptions, make_patch
 from tinymldelta.proving import apply_patch

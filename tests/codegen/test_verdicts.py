@@ -17,8 +17,8 @@ from tinymldelta import native
 from tinymldelta.container import format1_writer, format2_writer
 from tinymldelta.container.patch import Metadata
 from tinymldelta.container.reader import apply_patch, read_patch
-from tinymldelta.contract import Limits
 from tinymldelta.generate import ModelSource, model_contracts
+from tinymldelta.limits import Limits
 from tinymldelta.patching import PatchOptions, make_patch
 from tinymldelta.said import Said
 from tinymldelta.wire.constants import DigestKind, Status

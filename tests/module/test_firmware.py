@@ -31,10 +31,11 @@ from firmwarekit import (
 from publickeys import ED25519, P256, X25519
 from tinymldelta import firmware
 from tinymldelta.builds import Region, read_build
-from tinymldelta.contract import ContractKey, Limits, SealedKey
+from tinymldelta.contract import ContractKey, SealedKey
 from tinymldelta.contractfile import read_contract
 from tinymldelta.devicetree import read_model_node
 from tinymldelta.errors import Refusal
+from tinymldelta.limits import Limits
 from tinymldelta.request import Request, parse_request, read_request
 from tinymldelta.tflm import KernelBuild, sources
 from tinymldelta.versions import version_text

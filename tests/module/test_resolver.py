@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import modelkit
-from tinymldelta.contract import Contract, Limits
+from tinymldelta.contract import Contract
 from tinymldelta.errors import Refusal
 from tinymldelta.generate import ModelSource, model_contracts
+from tinymldelta.limits import Limits
 from tinymldelta.resolver import check_resolver, registered
 
 

@@ -13,9 +13,10 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from tinymldelta.contract import ContractKey, Limits
+from tinymldelta.contract import ContractKey
 from tinymldelta.firmware import models_json
 from tinymldelta.generate import ModelSource, generate
+from tinymldelta.limits import Limits
 from westkit import ADDRESS, OPTIONAL, ROOT, SLOT, UNWANTED, WANTED, MakeBuild, Run, West
 
 

@@ -9,25 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from tinymldelta.arena import ArenaNeed
-from tinymldelta.contract import (
-    META_KEPT_MAX,
-    META_KEPT_MIN,
-    Contract,
-    ContractKey,
-    LinkedOperator,
-    ModelContract,
-    OptionNames,
-    SealedKey,
-    check_class,
-    class_id,
-    key_faults,
-)
+from tinymldelta.contract import Contract, ContractKey, LinkedOperator, ModelContract, SealedKey
+from tinymldelta.contractkeys import key_faults
 from tinymldelta.errors import Refusal
 from tinymldelta.facts import OperatorFact, TensorFact
 from tinymldelta.jsonread import Reader, parse_json
 from tinymldelta.keys import KEY_ID_BYTES, AgreementPublic, PublicKey, is_mac
+from tinymldelta.limits import META_KEPT_MAX, META_KEPT_MIN, OptionNames
 from tinymldelta.tflm import KernelBuild
 from tinymldelta.wire import constants as wire
+from tinymldelta.words import check_class, class_id
 
 _U32_MAX = 0xFFFFFFFF
 

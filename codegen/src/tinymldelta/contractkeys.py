@@ -1,8 +1,11 @@
-"""Keys as people give them to codegen: PEM files, and MAC keys by kind and number."""
+"""Keys of a contract: as people give them to codegen (PEM files, and MAC keys by kind and number),
+and what cannot be with them.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from tinymldelta.contract import ContractKey, SealedKey
 from tinymldelta.errors import Refusal
@@ -14,9 +17,11 @@ from tinymldelta.keys import (
     load_public_key,
     type_name,
 )
-from tinymldelta.wire.constants import SignatureKind
+from tinymldelta.limits import OptionNames
+from tinymldelta.wire import constants as wire
 
-_MAC_KINDS = {type_name(kind): kind for kind in SignatureKind if is_mac(kind)}
+_KEYS_MAX = 255  # of a contract: a device remembers in a byte which one signed
+_MAC_KINDS = {type_name(kind): kind for kind in wire.SignatureKind if is_mac(kind)}
 
 
 def read_contract_key(pem: bytes, where: str) -> ContractKey:
@@ -43,3 +48,44 @@ def parse_mac_key(text: str, where: str) -> ContractKey:
     if value > KEY_NUMBER_MAX:
         raise Refusal(where, f"the number {value} does not fit 32 bits", "give a smaller one")
     return ContractKey(_MAC_KINDS[name], value.to_bytes(KEY_ID_BYTES, "little"))
+
+
+def key_faults(
+    keys: Sequence[ContractKey],
+    sealed_keys: Sequence[SealedKey],
+    formats: Sequence[int],
+    decoder: wire.Decoder,
+    names: OptionNames,
+) -> tuple[str, str, str] | None:
+    """What cannot be with these keys, as where, what and fix of a Refusal; None: all of it can."""
+    for what, group in ((names.keys, keys), (names.sealed_keys, sealed_keys)):
+        # The device looks keys up by kind and id.
+        seen: set[tuple[int, bytes]] = set()
+        for key in group:
+            if (key.kind, key.id) in seen:
+                return what, f"{key.text} is there twice", "give each key once"
+            seen.add((key.kind, key.id))
+    both = {key.public for key in keys if key.public} & {key.public for key in sealed_keys}
+    if both:
+        return (
+            names.sealed_keys,
+            "the key that signs for all devices would lie on each of them, to decrypt with",
+            "make one for each: `tmd keygen`",
+        )
+    if len(keys) > _KEYS_MAX or len(sealed_keys) > _KEYS_MAX:
+        return names.keys, f"{len(keys)} keys", f"give at most {_KEYS_MAX}"
+    if sealed_keys and not keys:
+        return (
+            names.sealed_keys,
+            "an encrypted patch is taken only if it is signed, and there is no key to verify with",
+            f"give {names.keys} too",
+        )
+    if keys and decoder is wire.Decoder.NONE:
+        return names.decoder, "without format 2 nothing can be signed", "choose another decoder"
+    if keys and (wire.FORMAT_1 in formats or wire.FORMAT_2 not in formats):
+        return (
+            names.format_1,
+            "patches of format 1 are not signed, and the firmware takes signed ones only",
+            "leave it out, or leave out the keys",
+        )
+    return None

@@ -16,26 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from tinymldelta.budget import Budget, budget_warnings, budgets
-from tinymldelta.contract import (
-    Contract,
-    ContractKey,
-    Limits,
-    OptionNames,
-    SealedKey,
-    build_contract,
-    parse_labels,
-)
+from tinymldelta.contract import Contract, ContractKey, SealedKey
+from tinymldelta.contractbuild import build_contract
 from tinymldelta.contractkeys import parse_mac_key, read_contract_key, read_sealed_key
 from tinymldelta.devicetree import ModelNode, Region, read_model_node
 from tinymldelta.errors import Refusal
 from tinymldelta.facts import Facts, facts_of
 from tinymldelta.generate import ModelSource, render_files
+from tinymldelta.limits import Limits, OptionNames
 from tinymldelta.model import read_model
 from tinymldelta.output import environment, write_atomically, write_if_changed
 from tinymldelta.request import ModelRequest, Request, read_request
 from tinymldelta.resolver import check_resolver
 from tinymldelta.tflm import DEFAULT_KERNELS, KernelBuild, parse_kernels
 from tinymldelta.tflm.sources import detect_revision, source_files
+from tinymldelta.words import parse_labels
 
 MODELS_VERSION = 1  # of models.json
 

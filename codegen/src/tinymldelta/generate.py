@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinymldelta import views
-from tinymldelta.contract import Contract, Limits, build_contract
+from tinymldelta.contract import Contract
+from tinymldelta.contractbuild import build_contract
 from tinymldelta.contractfile import contract_json
 from tinymldelta.errors import Refusal
 from tinymldelta.facts import Facts, facts_of
+from tinymldelta.limits import Limits
 from tinymldelta.model import read_model
 from tinymldelta.output import environment, write_if_changed
 from tinymldelta.tflm import DEFAULT_KERNELS, KernelBuild

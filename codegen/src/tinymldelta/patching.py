@@ -10,7 +10,7 @@ from tinymldelta.container import format1_writer, format2_writer
 from tinymldelta.container.metadata import kept_bytes
 from tinymldelta.container.patch import Metadata
 from tinymldelta.container.signed import sign_patch
-from tinymldelta.contract import META_KEPT_MAX, Contract
+from tinymldelta.contract import Contract
 from tinymldelta.delta.encode import Progress, encode
 from tinymldelta.errors import Refusal
 from tinymldelta.generate import read_facts
@@ -23,6 +23,7 @@ from tinymldelta.keys import (
     generate_agreement_private,
     seal,
 )
+from tinymldelta.limits import META_KEPT_MAX
 from tinymldelta.proving import Proof, contract_taking, explained, prove
 from tinymldelta.said import Said, fact_metadata, said_metadata
 from tinymldelta.tflm import DEFAULT_KERNELS, KernelBuild

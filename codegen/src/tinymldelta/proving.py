@@ -12,10 +12,11 @@ from tinymldelta.container.guardrails import slot_need
 from tinymldelta.container.operators import decode_operators
 from tinymldelta.container.patch import Metadata, Patch, PatchFault
 from tinymldelta.container.reader import read_patch
-from tinymldelta.contract import META_KEPT_MAX, Contract, LinkedOperator, ModelContract
+from tinymldelta.contract import Contract, LinkedOperator, ModelContract
 from tinymldelta.errors import PatchRefused, Refusal
 from tinymldelta.explain import explain, name_of
 from tinymldelta.interpreter import Interpreter, ModelInference
+from tinymldelta.limits import META_KEPT_MAX
 from tinymldelta.tflm import DEFAULT_KERNELS
 from tinymldelta.trust import (
     NO_KEYS,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from tinymldelta.container.operators import encode_operators
 from tinymldelta.container.patch import Header, Metadata
-from tinymldelta.contract import check_class, class_id, tflm_abi, words_of
+from tinymldelta.contract import tflm_abi
 from tinymldelta.errors import Refusal
 from tinymldelta.facts import (
     Facts,
@@ -19,6 +19,7 @@ from tinymldelta.facts import (
 )
 from tinymldelta.tflm import KernelBuild
 from tinymldelta.wire import constants as wire
+from tinymldelta.words import check_class, class_id, words_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,13 @@ import pytest
 
 from clikit import done, refused
 from tinymldelta.container.reader import read_patch
-from tinymldelta.contract import Limits, build_contract, parse_labels
+from tinymldelta.contractbuild import build_contract
 from tinymldelta.contractfile import contract_json, parse_contract, read_contract
 from tinymldelta.errors import Refusal
 from tinymldelta.facts import OperatorFact
 from tinymldelta.generate import read_facts
+from tinymldelta.limits import Limits
+from tinymldelta.words import parse_labels
 
 LIMITS = Limits(65536, 4096, 16, {}, {})
 

@@ -19,9 +19,9 @@ from tinymldelta.cli import gate as cli_gate
 from tinymldelta.container.metadata import kept_bytes
 from tinymldelta.container.patch import Metadata
 from tinymldelta.container.reader import read_patch
-from tinymldelta.contract import META_KEPT_MIN
 from tinymldelta.errors import Refusal
 from tinymldelta.interpreter import TFLM, find_interpreter
+from tinymldelta.limits import META_KEPT_MIN
 from tinymldelta.model import read_model
 from tinymldelta.slim.plot import draw
 from tinymldelta.slim.search import Outcome, Point, SlimResult

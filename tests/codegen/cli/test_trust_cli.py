@@ -12,7 +12,6 @@ import pytest
 
 from clikit import asked, done, refused, tmd
 from tinymldelta.container.reader import apply_patch, read_patch
-from tinymldelta.contract import class_id
 from tinymldelta.contractfile import read_contract
 from tinymldelta.keys import (
     generate_agreement_private,
@@ -23,6 +22,7 @@ from tinymldelta.keys import (
     load_mac_key,
 )
 from tinymldelta.wire.constants import AgreementKind, SignatureKind, Status
+from tinymldelta.words import class_id
 
 SIGNERS = ["ed25519", "ecdsa-p256", "hmac-sha256", "aes-cmac"]
 NUMBERS = {"hmac-sha256": 1, "aes-cmac": 7}

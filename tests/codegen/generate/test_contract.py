@@ -12,10 +12,11 @@ import pytest
 from modelkit import build, default_spec, with_operator, with_tensor
 from tinymldelta.container.operators import custom_id
 from tinymldelta.container.patch import Metadata
-from tinymldelta.contract import Contract, Limits
+from tinymldelta.contract import Contract
 from tinymldelta.contractfile import contract_json, parse_contract, read_contract
 from tinymldelta.errors import Refusal
 from tinymldelta.generate import ModelSource, model_contracts
+from tinymldelta.limits import Limits
 from tinymldelta.tflm import KernelBuild, supported
 from tinymldelta.wire import constants as wire
 

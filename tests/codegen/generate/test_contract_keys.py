@@ -14,14 +14,16 @@ import pytest
 from test_contract import LIMITS, source
 
 from publickeys import ECDH_P256, ED25519, P256, X25519
-from tinymldelta.contract import Contract, ContractKey, Limits, SealedKey, check_class, class_id
+from tinymldelta.contract import Contract, ContractKey, SealedKey
 from tinymldelta.contractfile import contract_json, parse_contract
 from tinymldelta.contractkeys import parse_mac_key, read_contract_key, read_sealed_key
 from tinymldelta.errors import Refusal
 from tinymldelta.generate import generate, model_contracts
 from tinymldelta.keys import MacKey
+from tinymldelta.limits import Limits
 from tinymldelta.wire import constants as wire
 from tinymldelta.wire.constants import AgreementKind, SignatureKind
+from tinymldelta.words import check_class, class_id
 
 STRICT = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
 HMAC_1 = ContractKey(SignatureKind.HMAC_SHA256, bytes((1, 0, 0, 0)))

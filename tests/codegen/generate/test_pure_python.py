@@ -13,7 +13,7 @@ import sys
 for name in ("tinymldelta._native", "cffi", "click", "rich", "cryptography"):
     sys.modules[name] = None  # importing it is then an ImportError
 from pathlib import Path
-from tinymldelta.contract import Limits
+from tinymldelta.limits import Limits
 from tinymldelta.contractfile import read_contract
 from tinymldelta.contractkeys import read_contract_key
 from tinymldelta.generate import ModelSource, generate

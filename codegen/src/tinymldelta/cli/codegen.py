@@ -22,9 +22,9 @@ from tinymldelta.cli.console import (
     refusals_exit_1,
     table,
 )
-from tinymldelta.contract import META_KEPT, META_KEPT_MAX, Limits
 from tinymldelta.contractkeys import parse_mac_key, read_contract_key, read_sealed_key
 from tinymldelta.generate import ModelSource, generate
+from tinymldelta.limits import META_KEPT, META_KEPT_MAX, Limits
 from tinymldelta.tflm import KernelBuild
 from tinymldelta.wire import constants as wire
 

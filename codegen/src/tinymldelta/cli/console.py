@@ -21,7 +21,7 @@ from rich.table import Table
 
 from tinymldelta.container.operators import decode_operators
 from tinymldelta.container.patch import Metadata
-from tinymldelta.contract import Contract, parse_labels
+from tinymldelta.contract import Contract
 from tinymldelta.contractfile import read_contract
 from tinymldelta.errors import PatchRefused, Refusal
 from tinymldelta.explain import Evaluated, name_of
@@ -30,6 +30,7 @@ from tinymldelta.output import write_atomically
 from tinymldelta.tflm import DEFAULT_KERNELS, REVISIONS, KernelBuild, parse_kernels
 from tinymldelta.versions import parse_version
 from tinymldelta.wire.constants import Tlv
+from tinymldelta.words import parse_labels
 
 if TYPE_CHECKING:  # it needs the native part, and `tmd codegen` does without
     from tinymldelta.delta.encode import Progress
