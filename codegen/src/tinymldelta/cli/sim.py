@@ -18,260 +18,48 @@ from tinymldelta.cli.console import (
     JSON_OPTION,
     MODEL_OPTION,
     Number,
-    console,
     load_contract,
-    print_json,
     read_bytes,
     refusals_exit_1,
-    table,
     write_output,
 )
 from tinymldelta.cli.keyring import secret_options
+from tinymldelta.cli.simfile import (
+    awake,
+    check_secrets,
+    keep,
+    open_device,
+    require,
+    secrets_json,
+)
+from tinymldelta.cli.simpower import (
+    fail_boot,
+    find_inference,
+    power_on,
+    require_interpreter,
+    start,
+    warn_of_boot,
+)
+from tinymldelta.cli.simstate import print_state
 from tinymldelta.cli.transport import missing_extra
 from tinymldelta.contract import Contract
-from tinymldelta.contractfile import contract_json, parse_contract
+from tinymldelta.contractfile import contract_json
 from tinymldelta.errors import PatchRefused, Refusal
-from tinymldelta.interpreter import ModelInference, find_interpreter
-from tinymldelta.keys import AgreementPrivate, MacKey, load_agreement_private
 from tinymldelta.native import (
-    COMPILED_IN,
     CUT_ANYWHERE,
     CutShape,
     Device,
     Geometry,
-    Info,
     Options,
-    SlotState,
-    Staged,
     geometries,
     geometry_of,
     read_note,
 )
 from tinymldelta.trust import KeyRing
-from tinymldelta.versions import version_text
-from tinymldelta.wire.constants import (
-    MODEL_MAX,
-    SMP_GROUP,
-    STATUSES,
-    SignatureKind,
-    Status,
-    Tlv,
-)
+from tinymldelta.wire.constants import MODEL_MAX, SMP_GROUP, Status
 
 _FLASH = click.argument("flash", type=FILE)
 _TRIAL_STARTS_MAX = 255
-
-
-# ---- the device of a file ----
-
-
-def _open(path: Path, inference: ModelInference | None = None) -> Device:
-    """The device of a file; its contract and model are the note that `init` left in it."""
-    if not path.exists():
-        raise Refusal(str(path), "there is no such device", "make one with `tmd sim init`")
-    try:
-        note = json.loads(read_note(path))
-        contract = parse_contract(json.dumps(note["contract"]), str(path))
-        index = contract.model_index(note["model"])
-        secrets, openers = _read_secrets(note, str(path))
-    except (ValueError, KeyError, TypeError) as error:
-        raise Refusal(str(path), "its contract is damaged", "make it again") from error
-    return Device.load(contract, index, path, inference, secrets=secrets, sealed=openers)
-
-
-def _secrets_json(keys: KeyRing) -> dict[str, Any]:
-    """What the device has in secret, as the note keeps it."""
-    return {
-        "secrets": [
-            {"kind": key.kind.name, "number": key.number, "secret": key.secret.hex()}
-            for key in keys.secrets
-        ],
-        "decryption_keys": [key.pem().decode() for key in keys.openers],
-    }
-
-
-def _read_secrets(note: dict[str, Any], where: str) -> tuple[list[MacKey], list[AgreementPrivate]]:
-    secrets = [
-        MacKey(SignatureKind[key["kind"]], bytes.fromhex(key["secret"]), key["number"])
-        for key in note["secrets"]
-    ]
-    return secrets, [load_agreement_private(pem.encode(), where) for pem in note["decryption_keys"]]
-
-
-def _check_secrets(contract: Contract, keys: KeyRing) -> None:
-    """Refuses a secret that no key of the contract stands for: a number was mistyped."""
-    for what, given, known in (
-        ("--mac-key", keys.contract_keys, contract.keys),
-        ("--decryption-key", keys.sealed_keys, contract.sealed_keys),
-    ):
-        for key in given:
-            if (key.kind, key.id) not in {(k.kind, k.id) for k in known}:
-                have = ", ".join(k.text for k in known) or "no such keys"
-                raise Refusal(what, f"the firmware does not know the {key.text}", f"it has: {have}")
-
-
-def _awake(path: Path) -> Device:
-    """The device, as it is on."""
-    device = _open(path)
-    if not device.is_on:
-        raise Refusal(str(path), "the power is off since a cut", "start it with `tmd sim boot`")
-    return device
-
-
-def _require(path: Path, what: str, status: Status) -> None:
-    if status is not Status.OK:
-        text = STATUSES[status]
-        raise Refusal(str(path), f"{what}: {text.text}", text.fix)
-
-
-def _keep(device: Device, path: Path, during: str) -> None:
-    """Save what a command did; exits with 1 if the power failed in the middle of it."""
-    device.save(path)
-    if not device.powered:
-        click.echo(
-            f"tmd: {path}: the power failed during the {during} (start it with `tmd sim boot`)",
-            err=True,
-        )
-        sys.exit(1)
-
-
-# ---- what is shown ----
-
-
-def _slot_name(slot: int) -> str:
-    return "compiled in" if slot == COMPILED_IN else f"slot {slot}"
-
-
-def _staged_in(path: Path, device: Device) -> Staged:
-    """What the staging region holds: asked of a copy, because a device that looks also applies."""
-    if device.options.staging_bytes == 0:
-        return Staged(0, 0)
-    with _open(path) as copy:
-        return copy.resume()[1]
-
-
-def _slot_json(device: Device, info: Info, number: int) -> dict[str, Any]:
-    slot = info.slots[number]
-    result: dict[str, Any] = {
-        "state": slot.state.name.lower(),
-        "room": device.slot_bytes[number],
-    }
-    if slot.state is not SlotState.NONE:
-        result |= {"bytes": slot.length, "sha256": slot.sha256.hex()}
-    if slot.state.is_whole:
-        result |= {
-            "model_bytes": slot.model_bytes,
-            "version": slot.version,
-            "floor": slot.floor,
-        }
-    return result
-
-
-def _state(device: Device, path: Path) -> dict[str, Any]:
-    active, counts, info = device.active, device.counts, device.info
-    staged = _staged_in(path, device)
-    return {
-        "geometry": device.geometry_name,
-        "active": {
-            "slot": _slot_name(active.slot),
-            "bytes": active.length,
-            "sha256": active.sha256.hex(),
-            "version": info.version,
-            "note": device.metadata(Tlv.NOTE).decode("utf-8", "replace"),
-            "labels": [
-                label.decode("utf-8", "replace")
-                for label in device.metadata(Tlv.LABELS).split(b"\n")
-                if label
-            ],
-        },
-        "state": "on trial" if info.trial else "confirmed",
-        "trial": {
-            "starts": info.starts,
-            "of": device.options.trial_starts,
-            "opened": info.trial and info.opened,
-        },
-        "floor": info.floor,
-        "lowest_version": max(info.floor, device.lowest_version),
-        "slots": [_slot_json(device, info, number) for number in (0, 1)],
-        "staging": {
-            "room": device.options.staging_bytes,
-            "patch_bytes": staged.length,
-            "there": staged.there,
-        },
-        "compiled_in": device.has_compiled_in,
-        "record": info.sequence,
-        "updates": info.updates,
-        "erases": info.erases,
-        "bytes_written": info.written,
-        "counts": {name: getattr(counts, name) for name in counts.__slots__},
-        "illegal": device.illegal_text,
-        "cut_ahead": device.pending_cut,
-    }
-
-
-def _trial_text(state: dict[str, Any]) -> str:
-    trial = state["trial"]
-    if state["state"] == "confirmed":
-        return "confirmed"
-    opened = "" if trial["opened"] else ", not opened since power-on"
-    return f"on trial, start {trial['starts']} of {trial['of']}{opened}"
-
-
-_SLOT_TEXTS = {
-    "none": "nothing known",
-    "streamed": "being written, streamed",
-    "planned": "being written, staged",
-    "complete": "whole",
-    "reverted": "failed its trial",
-}
-
-
-def _slot_text(slot: dict[str, Any]) -> str:
-    text = _SLOT_TEXTS[slot["state"]]
-    if "bytes" in slot:
-        text += f", {slot['bytes']:,} bytes, {slot['sha256'][:16]}"
-    if "version" in slot:
-        text += f", version {version_text(slot['version'])}"
-    return text
-
-
-def _print_state(device: Device, path: Path, as_json: bool, more: dict[str, Any]) -> None:
-    """The state of a device as it is saved in `path`. more: what else is told to machines."""
-    state = _state(device, path)
-    if as_json:
-        print_json(state | more)
-        return
-    active, counts, staging = state["active"], state["counts"], state["staging"]
-    t = table("", "value")
-    t.add_row("flash", f"{state['geometry']}, slots of {device.slot_bytes[0]:,} bytes")
-    t.add_row(
-        "active model",
-        f"{active['slot']}, {active['bytes']:,} bytes, version {version_text(active['version'])}",
-    )
-    t.add_row("SHA-256", active["sha256"])
-    if active["note"]:
-        t.add_row("note", active["note"])
-    if active["labels"]:
-        t.add_row("labels", ", ".join(active["labels"]))
-    t.add_row("state", _trial_text(state))
-    t.add_row("lowest version taken", version_text(state["lowest_version"]))
-    for number, slot in enumerate(state["slots"]):
-        t.add_row(f"slot {number}", _slot_text(slot))
-    if staging["room"]:
-        there = f"{staging['there']:,} of {staging['patch_bytes']:,} bytes of a patch"
-        t.add_row("staging", there if staging["patch_bytes"] else "empty")
-    newest = f"{state['record']}; patches dealt with: {state['updates']}"
-    t.add_row("newest record", newest if state["record"] else "none")
-    t.add_row("erases", f"{counts['erases']:,}, counted by the device {state['erases']:,}")
-    t.add_row("writes", f"{counts['writes']:,}, {counts['bytes_written']:,} bytes")
-    t.add_row("reads", f"{counts['reads']:,}, {counts['bytes_read']:,} bytes")
-    t.add_row("illegal operations", f"{counts['illegal']} {state['illegal']}".strip())
-    if state["cut_ahead"]:
-        t.add_row("power fails", f"at write or erase {state['cut_ahead']} from now")
-    console().print(t)
-
-
-# ---- commands ----
 
 
 @click.group()
@@ -353,7 +141,7 @@ def init(
     """
     contract, index = load_contract(contract_path, model_name)
     assert contract is not None  # the option is required
-    _check_secrets(contract, keys)
+    check_secrets(contract, keys)
     model = read_bytes(base)
     described = contract.models[index].model_bytes
     if compiled_in and len(model) != described:
@@ -375,15 +163,15 @@ def init(
             device.compile_in(model)
         else:
             device.factory(model)
-        _require(base, "the store does not mount", device.boot())
+        require(base, "the store does not mount", device.boot())
         note = {
             "contract": json.loads(contract_json(contract)),
             "model": contract.models[index].name,
-            **_secrets_json(keys),
+            **secrets_json(keys),
         }
         device.set_note(json.dumps(note).encode())
         device.save(flash)
-        _print_state(device, flash, as_json, {})
+        print_state(device, flash, as_json, {})
 
 
 @sim.command("status")
@@ -392,8 +180,8 @@ def init(
 @refusals_exit_1
 def status(flash: Path, as_json: bool) -> None:
     """Show the active model, its trial, what slots and staging hold, and the counts."""
-    with _awake(flash) as device:
-        _print_state(device, flash, as_json, {})
+    with awake(flash) as device:
+        print_state(device, flash, as_json, {})
 
 
 @sim.command("update")
@@ -424,7 +212,7 @@ def update(flash: Path, patch: Path, piece: int, staged: bool, stage: bool, as_j
     if staged and stage:
         raise click.UsageError("--staged has the patch in RAM, --stage in flash: give one of them")
     data = read_bytes(patch)
-    with _awake(flash) as device:
+    with awake(flash) as device:
         more: dict[str, Any] = {}
         if stage:
             result, start, sent = device.stage(data, piece)
@@ -433,66 +221,10 @@ def update(flash: Path, patch: Path, piece: int, staged: bool, stage: bool, as_j
                 click.echo(f"sent {sent:,} of {len(data):,} bytes, from byte {start:,} on")
         else:
             result = device.staged(data) if staged else device.stream(data, piece)
-        _keep(device, flash, "update")
+        keep(device, flash, "update")
         if result is not Status.OK:
             raise PatchRefused(str(patch), result)
-        _print_state(device, flash, as_json, more)
-
-
-def _runs_vectors(info: Info, slot_number: int) -> bool:
-    """Whether opening the active model, in that slot, runs test vectors."""
-    if not info.trial:
-        return False
-    slot = info.slots[slot_number]
-    return slot.model_bytes != slot.length
-
-
-def _start(device: Device, flash: Path) -> str | None:
-    """Open and close the active model. Returns why it was reverted, if it was."""
-    before, slot = device.info, device.active.slot
-    _require(flash, "no model can be opened", device.open())
-    reverted = before.trial and not device.info.trial
-    device.close()
-    if not reverted:
-        return None
-    if device.inference_error:
-        return f"its test vectors cannot be run: {device.inference_error}"
-    return "a test vector fails" if _runs_vectors(before, slot) else "its start cannot be counted"
-
-
-def _find_inference() -> ModelInference | None:
-    interpreter = find_interpreter()
-    return ModelInference(interpreter) if interpreter else None
-
-
-def _require_interpreter(device: Device, flash: Path, inference: ModelInference | None) -> None:
-    if inference is None and _runs_vectors(device.info, device.active.slot):
-        raise Refusal(
-            str(flash),
-            "the model on trial has test vectors, and there is no interpreter to run them",
-            "pip install ai-edge-litert, tensorflow or tflite-micro",
-        )
-
-
-def _power_on(
-    device: Device, flash: Path, inference: ModelInference | None
-) -> tuple[Status, bool, str | None]:
-    """What a device does from power-on until its application runs the model.
-
-    The status of a staged patch that was complete, whether it was applied, and why the model on
-    trial was reverted, if it was.
-    """
-    on_trial = device.is_on and device.info.trial
-    _require(flash, "the store does not mount", device.boot(device.counts.operations + 1))
-    reverted = None
-    if on_trial and not device.info.trial:
-        reverted = "its starts are used up"
-    resumed, staged = device.resume()
-    _require_interpreter(device, flash, inference)
-    reverted = _start(device, flash) or reverted
-    device.save(flash)
-    applied = resumed is Status.OK and staged.length > 0 and staged.there == staged.length
-    return resumed, applied, reverted
+        print_state(device, flash, as_json, more)
 
 
 @sim.command("boot")
@@ -505,33 +237,17 @@ def boot(flash: Path, as_json: bool) -> None:
     RAM is rubbish, flash is what it was. A model on trial has its test vectors run. Exits with 1 if
     the staged patch or the model on trial is refused; the device then runs what it had.
     """
-    inference = _find_inference()
-    with _open(flash, inference) as device:
-        resumed, applied, reverted = _power_on(device, flash, inference)
+    inference = find_inference()
+    with open_device(flash, inference) as device:
+        resumed, applied, reverted = power_on(device, flash, inference)
         more = {
             "resumed": {"status": resumed.name, "applied": applied},
             "reverted": reverted,
         }
         if applied and not as_json:
             click.echo("finished the staged patch")
-        _print_state(device, flash, as_json, more)
-        _fail_boot(flash, resumed, reverted)
-
-
-def _warn_of_boot(flash: Path, resumed: Status, reverted: str | None) -> None:
-    if resumed is not Status.OK:
-        text = STATUSES[resumed]
-        click.echo(
-            f"tmd: {flash}: the staged patch is refused with {resumed.name}: {text.text}", err=True
-        )
-    if reverted is not None:
-        click.echo(f"tmd: {flash}: the model on trial was reverted: {reverted}", err=True)
-
-
-def _fail_boot(flash: Path, resumed: Status, reverted: str | None) -> None:
-    _warn_of_boot(flash, resumed, reverted)
-    if resumed is not Status.OK or reverted is not None:
-        sys.exit(1)
+        print_state(device, flash, as_json, more)
+        fail_boot(flash, resumed, reverted)
 
 
 @sim.command("confirm")
@@ -540,11 +256,11 @@ def _fail_boot(flash: Path, resumed: Status, reverted: str | None) -> None:
 @refusals_exit_1
 def confirm(flash: Path, as_json: bool) -> None:
     """End the trial: the new model stays."""
-    with _awake(flash) as device:
+    with awake(flash) as device:
         result = device.confirm()
-        _keep(device, flash, "confirmation")
-        _require(flash, "not confirmed", result)
-        _print_state(device, flash, as_json, {})
+        keep(device, flash, "confirmation")
+        require(flash, "not confirmed", result)
+        print_state(device, flash, as_json, {})
 
 
 @sim.command("revert")
@@ -553,11 +269,11 @@ def confirm(flash: Path, as_json: bool) -> None:
 @refusals_exit_1
 def revert(flash: Path, as_json: bool) -> None:
     """End the trial: back to the model before it."""
-    with _awake(flash) as device:
+    with awake(flash) as device:
         result = device.revert()
-        _keep(device, flash, "reversion")
-        _require(flash, "not reverted", result)
-        _print_state(device, flash, as_json, {})
+        keep(device, flash, "reversion")
+        require(flash, "not reverted", result)
+        print_state(device, flash, as_json, {})
 
 
 @sim.command("forget")
@@ -566,11 +282,11 @@ def revert(flash: Path, as_json: bool) -> None:
 @refusals_exit_1
 def forget(flash: Path, as_json: bool) -> None:
     """Forget what the inactive slot holds, so that a model that failed there is taken again."""
-    with _awake(flash) as device:
+    with awake(flash) as device:
         result = device.forget()
-        _keep(device, flash, "forgetting")
-        _require(flash, "nothing is forgotten", result)
-        _print_state(device, flash, as_json, {})
+        keep(device, flash, "forgetting")
+        require(flash, "nothing is forgotten", result)
+        print_state(device, flash, as_json, {})
 
 
 @sim.command("resume")
@@ -579,9 +295,9 @@ def forget(flash: Path, as_json: bool) -> None:
 @refusals_exit_1
 def resume(flash: Path, as_json: bool) -> None:
     """Apply the staged patch if it is complete; else say how much of it is there."""
-    with _awake(flash) as device:
+    with awake(flash) as device:
         result, staged = device.resume()
-        _keep(device, flash, "update")
+        keep(device, flash, "update")
         if result is not Status.OK:
             raise PatchRefused(f"{flash}, staged patch", result)
         applied = staged.length > 0 and staged.there == staged.length
@@ -594,7 +310,7 @@ def resume(flash: Path, as_json: bool) -> None:
                 else "no patch is staged"
             )
         more = {"resumed": {"status": result.name, "applied": applied}}
-        _print_state(device, flash, as_json, more)
+        print_state(device, flash, as_json, more)
 
 
 @sim.command("cut")
@@ -623,10 +339,10 @@ def resume(flash: Path, as_json: bool) -> None:
 @refusals_exit_1
 def cut(flash: Path, at: int, shape: str, part: int | None, as_json: bool) -> None:
     """Let the power fail at a coming write or erase."""
-    with _awake(flash) as device:
+    with awake(flash) as device:
         device.cut_at(at, CutShape[shape.upper()], CUT_ANYWHERE if part is None else part)
         device.save(flash)
-        _print_state(device, flash, as_json, {})
+        print_state(device, flash, as_json, {})
 
 
 @sim.command("read")
@@ -635,7 +351,7 @@ def cut(flash: Path, at: int, shape: str, part: int | None, as_json: bool) -> No
 @refusals_exit_1
 def read(flash: Path, out: Path) -> None:
     """Read the active model out of the device, with the test vectors behind it."""
-    with _awake(flash) as device:
+    with awake(flash) as device:
         model = device.read_active()
     write_output(out, model)
     click.echo(f"wrote {out}, {len(model):,} bytes")
@@ -687,18 +403,18 @@ def serve(flash: Path, udp: tuple[str, int] | None, pty: bool, group: int) -> No
     except ImportError as error:
         raise missing_extra(error) from error
 
-    inference = _find_inference()
-    with _open(flash, inference) as device:
-        resumed, _, reverted = _power_on(device, flash, inference)
-        _warn_of_boot(flash, resumed, reverted)
+    inference = find_inference()
+    with open_device(flash, inference) as device:
+        resumed, _, reverted = power_on(device, flash, inference)
+        warn_of_boot(flash, resumed, reverted)
         name = json.loads(read_note(flash))["model"]
         server = Server(device, name, lambda: device.save(flash), group)
 
         def settle() -> None:
             """What the application does when another model is active."""
             if device.info.trial and not device.info.opened:
-                _require_interpreter(device, flash, inference)
-                _warn_of_boot(flash, Status.OK, _start(device, flash))
+                require_interpreter(device, flash, inference)
+                warn_of_boot(flash, Status.OK, start(device, flash))
                 device.save(flash)
 
         with Listener(server.answer, settle, BUFFER_BYTES) as listener:
