@@ -8,7 +8,8 @@
  *
  * QEMU counts instructions: with `-icount shift=0` one lasts 1 ns, and SysTick ticks every TICK_NS. It is
  * set to 0 before each count, so that equal counts give equal ticks. Keys, signatures and patches come
- * from trust_job.h, which trust.py writes. Results go out by semihosting, a line each: name and numbers.
+ * from trust_job.h, which benchmarks/trust writes. Results go out by semihosting, a line each: name and
+ * numbers.
  */
 #include <stdint.h>
 #include <string.h>
