@@ -151,7 +151,7 @@ static int encode_hint(struct encoder *e, struct tmd_matcher *matcher,
 
 int tmd_encode(const uint8_t *base, uint32_t base_bytes_n, const uint8_t *target,
 	       uint32_t target_bytes, const struct tmd_hint *hints, uint32_t hints_n, int lean,
-	       uint32_t prices, uint8_t *out, uint32_t room, void (*progress)(uint32_t done),
+	       uint32_t prices, uint8_t *out, uint32_t room, int (*progress)(uint32_t done),
 	       struct tmd_encoder_result *result)
 {
 	struct encoder *e = calloc(1, sizeof(*e));
@@ -179,8 +179,8 @@ int tmd_encode(const uint8_t *base, uint32_t base_bytes_n, const uint8_t *target
 		err = TMD_OK;
 		for (uint32_t i = 0; err == TMD_OK && i < hints_n; i++) {
 			err = encode_hint(e, matcher, hints, i, slots, result);
-			if (progress != NULL) {
-				progress(e->f2.position);
+			if (err == TMD_OK && progress != NULL && progress(e->f2.position) != 0) {
+				err = TMD_ERR_ARGUMENT;
 			}
 		}
 		if (err == TMD_OK) {

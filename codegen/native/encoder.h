@@ -47,12 +47,13 @@ struct tmd_encoder_result {
 /*
  * Encode the body of a patch. lean: for a lean decoder. prices: which list is used to
  * cut up what no hint is for, below TMD_PRICE_LISTS. out holds `room` bytes. progress is called
- * with bytes of the target that are done, now and then; it may be NULL. Returns a status:
- * TMD_ERR_ARGUMENT if a hint reaches beyond its file or `room` is too small.
+ * with bytes of the target that are done, now and then, and ends the encoding if it returns other than
+ * 0; it may be NULL. Returns a status: TMD_ERR_ARGUMENT if a hint reaches beyond its file, `room` is too
+ * small, memory is short or progress ended it.
  */
 int tmd_encode(const uint8_t *base, uint32_t base_bytes, const uint8_t *target,
 	       uint32_t target_bytes, const struct tmd_hint *hints, uint32_t hints_n, int lean,
-	       uint32_t prices, uint8_t *out, uint32_t room, void (*progress)(uint32_t done),
+	       uint32_t prices, uint8_t *out, uint32_t room, int (*progress)(uint32_t done),
 	       struct tmd_encoder_result *result);
 
 #endif /* TMD_NATIVE_ENCODER_H */

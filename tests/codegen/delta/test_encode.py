@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from modelkit import build, default_spec, with_tensor
 from tinymldelta.container.body2 import decode_body
 from tinymldelta.contract import Contract
 from tinymldelta.delta.encode import encode
@@ -87,6 +88,24 @@ def test_progress_rises_to_one() -> None:
     encode(base, base[::-1], progress=seen.append)
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_what_progress_raises_ends_the_encoding(error: type[BaseException]) -> None:
+    """Ctrl-C comes out of it, because Python looks for signals where it runs: there."""
+    spec = default_spec()
+    weights = next(i for i, tensor in enumerate(spec.tensors) if tensor.name == "weights")
+    target = with_tensor(spec, weights, scale=(0.75,))
+    seen: list[float] = []
+
+    def stop(done: float) -> None:
+        seen.append(done)
+        raise error("stop")
+
+    with pytest.raises(error, match="stop"):
+        encode(build(spec), build(target), progress=stop)
+    assert len(seen) == 1
+    assert seen[0] < 1.0
 
 
 BOTH = (FORMAT_1, FORMAT_2)

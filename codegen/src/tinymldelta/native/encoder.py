@@ -38,7 +38,7 @@ def encode_body(
 
     hints: what is known of the two, in the order of the target; lean: for a lean decoder; prices:
     which list, below PRICE_LISTS, to cut up the rest by; progress: called with the bytes of the
-    target that are done.
+    target that are done. What it raises ends the encoding, and comes out here.
     """
     c_hints = ffi.new("struct tmd_hint[]", max(len(hints), 1))
     for c, hint in zip(c_hints, hints, strict=False):
@@ -48,12 +48,26 @@ def encode_body(
     out = ffi.new("uint8_t[]", room)
     result = ffi.new("struct tmd_encoder_result *")
     callback = ffi.NULL
+    stop: list[BaseException] = []
     if progress is not None:
-        callback = ffi.callback("void(uint32_t)", progress)
+        report = progress
+
+        def go_on(done: int) -> int:
+            report(done)
+            return 0
+
+        callback = ffi.callback(
+            "int(uint32_t)",
+            go_on,
+            error=1,
+            onerror=lambda _type, raised, _where: stop.append(raised),
+        )
     err = lib.tmd_encode(
         ffi.from_buffer(base), len(base), ffi.from_buffer(target), len(target), c_hints,
         len(hints), lean, prices, out, room, callback, result,
     )  # fmt: skip
+    if stop:
+        raise stop[0]
     if err != Status.OK:
         raise BodyRefused(f"{Status(err).name} for {len(hints)} hints")
     return bytes(ffi.buffer(out, result.bytes))
