@@ -162,10 +162,23 @@ def steps() -> tuple[Step, ...]:
             ((python, "-m", "SCons", "-Q", "-j", JOBS, "matrix", "SAMPLE=1"),),
             (GCC, CLANG, ARM_GCC, RISCV_GCC),
         ),
-        # By file, so that what a file builds for its tests is built once.
+        # By file, so that what a file builds for its tests is built once; tests/conftest.py has the
+        # order.
         Step(
             "Python tests",
-            ((python, "-m", "pytest", "-n", JOBS, "--dist", "loadfile", *sys.argv[1:]),),
+            (
+                (
+                    python,
+                    "-m",
+                    "pytest",
+                    "-n",
+                    JOBS,
+                    "--dist",
+                    "loadfile",
+                    "--no-loadscope-reorder",
+                    *sys.argv[1:],
+                ),
+            ),
         ),
     )
 
