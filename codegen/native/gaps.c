@@ -56,16 +56,16 @@ static uint32_t cut(struct encoder *e, const uint32_t *match, uint32_t to, struc
 		i++;
 	}
 	for (uint32_t i = 0; i < n; i++) {
+		const struct piece now = pieces[i];
 		struct piece *last = kept > 0u ? &pieces[kept - 1u] : NULL;
 
-		if (last != NULL && last->op == TMD_F2_EDIT && pieces[i].op == TMD_F2_COPY &&
-		    pieces[i].n <= BRIDGE && i + 1u < n && pieces[i + 1u].op == TMD_F2_EDIT &&
-		    last->at + last->n == pieces[i].at &&
-		    pieces[i].at + pieces[i].n == pieces[i + 1u].at) {
-			last->n += pieces[i].n + pieces[i + 1u].n;
+		if (last != NULL && last->op == TMD_F2_EDIT && now.op == TMD_F2_COPY && now.n <= BRIDGE &&
+		    last->at + last->n == now.at && n - i > 1u && pieces[i + 1u].op == TMD_F2_EDIT &&
+		    pieces[i + 1u].at == now.at + now.n) {
+			last->n += now.n + pieces[i + 1u].n;
 			i++;
 		} else {
-			pieces[kept++] = pieces[i];
+			pieces[kept++] = now;
 		}
 	}
 	return kept;
