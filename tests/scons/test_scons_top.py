@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
-from sconskit import ROOT, Project, needs_scons
+from sconskit import ROOT, Project, copy_tree, needs_scons
 
 pytestmark = needs_scons
 
@@ -76,6 +77,44 @@ def test_boards_are_the_default_and_say_what_to_install(project: Project, tree: 
     done = Project(tree, {"PATH": str(empty)}).scons()
     assert done.status == 0, done.text
     assert (tree / "build" / "ran").exists()
+
+
+# In place of a board's compiler and of QEMU: files without content, and what a run was told.
+COMPILER = '#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\n: > "$2"\n'
+RAN = """
+if __name__ == "__main__":
+    out = Path(sys.argv[sys.argv.index("--out") + 1])
+    for name in ("run.log", "run.json"):
+        (out / name).write_text(json.dumps(sys.argv[1:]))
+"""
+
+
+def test_a_checkout_with_a_space_in_its_path_builds_and_runs_a_board(tmp_path: Path) -> None:
+    """With one model; the firmware is empty, and acceptance.py only says how it was called."""
+    folder = copy_tree(tmp_path / "a checkout")
+    for name in ("SConstruct", "pyproject.toml"):
+        shutil.copyfile(ROOT / name, folder / name)
+    for part in ("boards", "samples/bare_metal", "samples/host/models/digits",
+                 "zephyr_module/ports/conformance"):  # fmt: skip
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / part, folder / part, ignore=ignore)
+    script = folder / "boards" / "emulated" / "acceptance.py"
+    text = script.read_text().partition('\nif __name__ == "__main__":')[0]
+    models = '"sst": ROOT', '"thermo": ROOT'
+    lines = [line for line in text.splitlines() if not line.strip().startswith(models)]
+    script.write_text("\n".join(lines) + RAN)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("arm-none-eabi-gcc", "qemu-system-arm"):
+        (tools / name).write_text(COMPILER)
+        (tools / name).chmod(0o755)
+    project = Project(folder, {"PATH": f"{tools}:{os.environ['PATH']}"})
+    project.built("BOARD=mps2_an505")
+    build = folder / "build" / "scons" / "mps2_an505"
+    said = json.loads((build / "run.json").read_text())
+    assert said[:3] == ["mps2_an505", "--firmware", "build/scons/mps2_an505/firmware.elf"]
+    assert said[-2:] == ["--out", "build/scons/mps2_an505"]
+    assert "QEMU" not in project.built("BOARD=mps2_an505").out
 
 
 @pytest.mark.parametrize(
