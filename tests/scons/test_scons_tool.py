@@ -6,6 +6,8 @@ The projects, and the copy of the tree that the tool is loaded from, have a spac
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,11 @@ patch = env.TmdPatch(
 )
 Alias("patch", patch)
 Default("firmware")
+"""
+BY_TIME = """
+env = Environment(tools=["default", "tmd"], toolpath=[{tool!r}])
+env.Decider({decider!r})
+env.TmdModel("out", {{"app": "base.tflite"}}, slot=16384)
 """
 GENERATED = "TinyMLDelta: generated code from base.tflite other.tflite"
 
@@ -128,6 +135,22 @@ def test_nothing_is_done_twice(project: Project) -> None:
         "scons: `firmware' is up to date.",
         "scons: `patch' is up to date.",
     ]
+
+
+@pytest.mark.parametrize("decider", ["timestamp-newer", "timestamp-match"])
+def test_a_build_that_goes_by_times_comes_to_rest(tmp_path: Path, decider: str) -> None:
+    """Generated files that did not change are as new as what they were generated from."""
+    project = Project(tmp_path)
+    project.copy(DIGITS / "base.tflite", "base.tflite")
+    project.write("SConstruct", BY_TIME.format(tool=str(ROOT / "codegen/scons"), decider=decider))
+    project.built()
+    assert "up to date" in project.built().out
+    now = time.time()
+    for path in (project.folder / "out").iterdir():
+        os.utime(path, (now - 60, now - 60))
+    os.utime(project.folder / "base.tflite", (now - 30, now - 30))
+    assert "TinyMLDelta: out from base.tflite" in project.built().out
+    assert "up to date" in project.built().out
 
 
 def test_another_model_is_generated_and_compiled_again(project: Project) -> None:
