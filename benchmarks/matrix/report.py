@@ -82,8 +82,7 @@ class Report:
         return (
             f"{which} Not allowed, and refused by the compiler with a sentence: "
             + "; ".join(rule.configuration.name for rule in REFUSED)
-            + ". TMD_DECODER=0 with TMD_WITH_FORMAT_1=0, which takes no patch at all, compiles and "
-            "is refused by `tmd codegen`."
+            + "."
         )
 
     def markdown(self) -> str:

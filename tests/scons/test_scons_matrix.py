@@ -236,6 +236,19 @@ def test_the_committed_table_is_of_these_sources_and_options() -> None:
         assert f"| {core.name} |" in text
     assert f"| gcc -O2, Cortex-M33 | {len(combinations.all_allowed())} |" in text
     assert "left out" not in text
+    whole = command.plan([GCC], sample=False)
+    made = report.Report({}, whole.turned, [], 0, (), False)
+    assert f"\n{made.combination_table().note}\n" in text
+
+
+@pytest.mark.parametrize("rule", REFUSED, ids=lambda rule: rule.configuration.name)
+def test_what_is_refused_is_said_to_be(rule: combinations.Refused) -> None:
+    """And nothing else of it: no sentence says that the same compiles."""
+    note = report.Report({}, [], [], 0, (), False).combination_table().note
+    refused, _, rest = note.partition("with a sentence: ")[2].partition(". ")
+    assert rule.configuration.name in refused.rstrip(".").split("; ")
+    for name, value in rule.configuration.settings:
+        assert f"{name}={value}" not in rest
 
 
 def test_every_core_of_the_plan_is_in_it() -> None:
