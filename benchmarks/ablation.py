@@ -27,7 +27,7 @@ import rich.console
 import rich.progress
 
 from measure import tables
-from peers.measuring import find_pairs
+from measure.pairs import REPOSITORY, SAMPLES, command_of, find_pairs
 from tinymldelta.delta.hints import Hint, Kind, Limits, Planner, Way, without_ranges
 from tinymldelta.errors import Refusal
 from tinymldelta.model import read_layout
@@ -35,8 +35,6 @@ from tinymldelta.native import fill_hint
 from tinymldelta.output import environment
 from tinymldelta.wire.definition import load_wire_definition
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-DEFAULT_FOLDER = REPOSITORY / "samples" / "host" / "models"
 DEFAULT_OUT = REPOSITORY / "benchmarks" / "ablation.md"
 PRICE_LISTS = 3
 
@@ -257,7 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="./run bench ablation", description="What the elements of format 2 are worth."
     )
-    parser.add_argument("folder", nargs="?", type=Path, default=DEFAULT_FOLDER)
+    parser.add_argument("folder", nargs="?", type=Path, default=SAMPLES)
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="Markdown file to write")
     given = parser.parse_args(arguments)
     if shutil.which("gcc") is None:
@@ -280,8 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 }
             except (ValueError, RuntimeError, subprocess.CalledProcessError) as error:
                 return fail(f"{variant.name}: {error}")
-    shown = "" if given.folder == DEFAULT_FOLDER else f" {given.folder.name}"
-    text = report(sizes, f"./run bench ablation{shown}")
+    text = report(sizes, command_of("ablation", given.folder))
     given.out.write_text(text, encoding="utf-8")
     print(text)
     return 0

@@ -18,13 +18,12 @@ from pathlib import Path
 import rich.console
 import rich.progress
 
+from measure.pairs import REPOSITORY, SAMPLES, command_of, find_pairs
 from peers import PEERS, plot, report
-from peers.measuring import find_pairs, measure
+from peers.measuring import measure
 from peers.ours import FORMATS, Format
 from peers.peer import Absent, Peer
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-DEFAULT_FOLDER = REPOSITORY / "samples" / "host" / "models"
 DEFAULT_OUT = REPOSITORY / "benchmarks" / "size"
 PLOT = "size.svg"
 
@@ -32,17 +31,6 @@ PLOT = "size.svg"
 def fail(message: str) -> int:
     print(f"size: {message}", file=sys.stderr)
     return 1
-
-
-def command_of(folder: Path) -> str:
-    """The command that a reader can give again: without where this machine keeps the folder."""
-    folder = folder.resolve()
-    if folder == DEFAULT_FOLDER:
-        return "./run bench size"
-    inside = folder.is_relative_to(REPOSITORY)
-    return (
-        f"./run bench size {folder.relative_to(REPOSITORY).as_posix() if inside else folder.name}"
-    )
 
 
 def main(
@@ -57,7 +45,7 @@ def main(
         "folder",
         nargs="?",
         type=Path,
-        default=DEFAULT_FOLDER,
+        default=SAMPLES,
         metavar="FOLDER",
         help="has FOLDER/<pair>/{base,target}.tflite (default: the models of samples/host)",
     )
@@ -92,7 +80,7 @@ def main(
         (options.out / PLOT).unlink(missing_ok=True)
         drawn = None
         print(f"absent: matplotlib, so no {PLOT}: {absent}", file=sys.stderr)
-    markdown = report.render_markdown(bench, command_of(options.folder), drawn)
+    markdown = report.render_markdown(bench, command_of("size", options.folder), drawn)
     (options.out / "size.md").write_text(markdown, encoding="utf-8")
     (options.out / "size.tsv").write_text(report.render_tsv(bench), encoding="utf-8")
 

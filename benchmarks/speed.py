@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import struct
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -24,44 +22,25 @@ from pathlib import Path
 import rich.console
 import rich.progress
 
-from measure import tables, toolchain
-from peers.measuring import find_pairs
+from measure import boards, tables, toolchain
+from measure.boards import emulated
+from measure.pairs import REPOSITORY, SAMPLES, Pair, command_of, find_pairs
 from tinymldelta import patching
 from tinymldelta.errors import Refusal
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-DEFAULT_FOLDER = REPOSITORY / "samples" / "host" / "models"
 DEFAULT_OUT = REPOSITORY / "benchmarks" / "speed.md"
 FIRMWARE = REPOSITORY / "benchmarks" / "firmware"
 DEVICE = REPOSITORY / "zephyr_module"
-sys.path.insert(0, str(REPOSITORY / "boards" / "emulated"))
-
-import emulated  # noqa: E402
-
 BOARD = emulated.board("mps2_an505")
-QEMU = BOARD.qemu
 PIECE = 64  # bytes of the patch that come at once
 
-JOB = 0x80000000
-BLOBS = JOB + 64
+JOB = 0x80000000  # speed.c has the same
 
 # Instructions per byte of the target that the default decoder may take at most: where all but a few
 # bytes are copied, and where weights have moved by a little. By patch / target; a model that was
 # trained again from the start has hardly anything in common with the base, and no limit.
 UNCHANGED, MOST_UNCHANGED = 0.006, 60
 FINE_TUNE, MOST_FINE_TUNE = 0.5, 1000
-
-
-@dataclass(frozen=True)
-class Pair:
-    name: str
-    base: bytes
-    target: bytes
-
-    @classmethod
-    def read(cls, folder: Path) -> Pair:
-        files = (folder / f"{name}.tflite" for name in ("base", "target"))
-        return cls(folder.name, *(file.read_bytes() for file in files))
 
 
 @dataclass(frozen=True)
@@ -130,28 +109,17 @@ def make_patch(pair: Pair, decoder: Decoder) -> bytes:
 
 def run(elf: Path, pair: Pair, patch: bytes, decoder: Decoder, folder: Path) -> Run:
     """Decode on the emulated board. Raises RuntimeError if that did not give the target."""
-    blobs = (pair.base, pair.target, patch)
-    places = []
-    at = BLOBS
-    for blob in blobs:
-        places.append(at)
-        at += len(blob) + (-len(blob) & 3)
-    job = folder / "job.bin"
-    head = struct.pack("<7I", *(len(blob) for blob in blobs), *places, PIECE)
-    job.write_bytes(
-        head.ljust(BLOBS - JOB, b"\0") + b"".join(b + b"\0" * (-len(b) & 3) for b in blobs)
-    )
-    done = subprocess.run(
-        [
-            QEMU, "-M", "mps2-an505", "-nographic", "-icount", "shift=0",
-            "-semihosting-config", "enable=on,target=native", "-kernel", str(elf),
-            "-device", f"loader,file={job},addr={JOB:#x},force-raw=on",
-        ],
-        capture_output=True, text=True, timeout=600, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    numbers = [int(word) for word in (done.stdout + done.stderr).split() if word.isdigit()]
+    job = boards.pack((pair.base, pair.target, patch), JOB, PIECE)
+    try:
+        ended = boards.run(BOARD, elf, job, JOB, folder)
+    except boards.NoEnd as error:
+        raise RuntimeError(f"{pair.name}, {decoder.name}: {error}") from error
+    numbers = [int(word) for word in ended.output.split() if word.isdigit()]
     if len(numbers) != 5:
-        raise RuntimeError(f"{pair.name}: no result from {QEMU}: {done.stderr.strip()[:200]}")
+        raise RuntimeError(
+            f"{pair.name}, {decoder.name}: no result from {BOARD.qemu}, which ended with "
+            f"{ended.status}: {ended.output.strip()[:200]}"
+        )
     status, mismatches, position, instructions, digest = numbers
     if status or mismatches or position != len(pair.target):
         raise RuntimeError(
@@ -210,13 +178,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="./run bench speed", description="Instructions of the decoders on a Cortex-M33."
     )
-    parser.add_argument("folder", nargs="?", type=Path, default=DEFAULT_FOLDER)
+    parser.add_argument("folder", nargs="?", type=Path, default=SAMPLES)
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="Markdown file to write")
     given = parser.parse_args(arguments)
     if not toolchain.is_installed(toolchain.ARM):
         return fail(f"no compiler; {toolchain.ARM.install_hint}")
-    if shutil.which(QEMU) is None:
-        return fail(f"no {QEMU}; sudo apt install qemu-system-arm")
+    if shutil.which(BOARD.qemu) is None:
+        return fail(f"no {BOARD.qemu}; sudo apt install qemu-system-arm")
     pairs = [Pair.read(folder) for folder in find_pairs(given.folder)]
     if not pairs:
         return fail(f"{given.folder}: no folder with base.tflite and target.tflite in it")
@@ -231,11 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     runs.append(run(elf, pair, make_patch(pair, decoder), decoder, folder))
         except (toolchain.ToolError, RuntimeError, Refusal) as error:
             return fail(str(error))
-    inside = given.folder.resolve().is_relative_to(REPOSITORY)
-    shown = "" if given.folder == DEFAULT_FOLDER else (
-        f" {given.folder.resolve().relative_to(REPOSITORY)}" if inside else f" {given.folder.name}"
-    )  # fmt: skip
-    text = report(runs, f"./run bench speed{shown}")
+    text = report(runs, command_of("speed", given.folder))
     given.out.write_text(text, encoding="utf-8")
     print(text)
     broken = [name for name, value, most in limits(runs) if value > most]

@@ -26,16 +26,15 @@ import rich.console
 import rich.progress
 
 from measure import tables, toolchain
-from peers.measuring import find_pairs
+from measure.pairs import REPOSITORY, SAMPLES, Pair, find_pairs
 from peers.peer import Absent, NotForThisPair
 from tinymldelta.errors import Refusal
 
-from . import REPOSITORY, firmware, outside, rows, running
+from . import firmware, outside, rows, running
 from .cores import CORES, RECORDED, Core
 from .decoder import Decoder, own_decoders
 from .rows import Row
 
-DEFAULT_FOLDER = REPOSITORY / "samples" / "host" / "models"
 DEFAULT_OUT = REPOSITORY / "benchmarks" / "decoders.tsv"
 
 
@@ -56,7 +55,7 @@ def compiler(core: Core) -> str:
     return f"{name} {toolchain.run([name, '-dumpfullversion'], Path.cwd()).strip()}"
 
 
-def make_patches(decoder: Decoder, pairs: Sequence[running.Pair]) -> dict[str, bytes | str]:
+def make_patches(decoder: Decoder, pairs: Sequence[Pair]) -> dict[str, bytes | str]:
     """By pair: the patch, or why there is none. Pairs that such a patch is not for are left out."""
     made: dict[str, bytes | str] = {}
     for pair in pairs:
@@ -72,7 +71,7 @@ def make_patches(decoder: Decoder, pairs: Sequence[running.Pair]) -> dict[str, b
 def measure(
     decoder: Decoder,
     core: Core,
-    pairs: Sequence[running.Pair],
+    pairs: Sequence[Pair],
     patches: dict[str, bytes | str],
     folder: Path,
 ) -> Iterator[Row]:
@@ -117,11 +116,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if how := missing(core):
             return fail(f"{core.name} cannot be measured; {how}")
     pairs = []
-    for folder in given.folders or [DEFAULT_FOLDER]:
-        found = find_pairs(folder) if folder.is_dir() else []
+    for folder in given.folders or [SAMPLES]:
+        found = find_pairs(folder)
         if not found:
             return fail(f"{folder}: no folder with base.tflite and target.tflite in it")
-        pairs += [running.Pair.read(path) for path in found]
+        pairs += [Pair.read(path) for path in found]
     if len({pair.name for pair in pairs}) != len(pairs):
         return fail("two pairs have the same name")
     try:
@@ -141,9 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def _all(
-    decoders: Sequence[Decoder], cores: Sequence[Core], pairs: Sequence[running.Pair]
-) -> list[Row]:
+def _all(decoders: Sequence[Decoder], cores: Sequence[Core], pairs: Sequence[Pair]) -> list[Row]:
     out: list[Row] = []
     console = rich.console.Console(stderr=True)
     with tempfile.TemporaryDirectory() as name, rich.progress.Progress(console=console) as progress:

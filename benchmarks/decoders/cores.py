@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import emulated
+from measure.boards import cortex_m0plus, emulated
 
 JOB_BYTES = 4 << 20  # of the free memory, for base, target and patch; the rest is the heap
 
@@ -40,16 +40,10 @@ class Core:
         return self.board.free
 
 
-def _m0plus() -> emulated.Board:
-    """QEMU has none, and its Cortex-M0 has 16 KB of RAM; a Cortex-M3 runs the same instructions."""
-    board = emulated.board("mps2_an385")
-    return replace(board, core="Cortex-M0+", key="m0plus", cpu=("-mcpu=cortex-m0plus", "-mthumb"))
-
-
 # The last two have almost the figures of the first one, and are measured only when asked for.
 CORES = (
     Core(emulated.board("mps2_an505")),
-    Core(_m0plus()),
+    Core(cortex_m0plus()),
     Core(emulated.board("riscv32_virt")),
     Core(emulated.board("mps2_an386")),
     Core(emulated.board("mps2_an500")),

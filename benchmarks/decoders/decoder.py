@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from measure.pairs import REPOSITORY
 from tinymldelta import patching
-
-from . import REPOSITORY
 
 HERE = Path(__file__).resolve().parent
 DEVICE = REPOSITORY / "zephyr_module"

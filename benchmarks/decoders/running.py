@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import re
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-import emulated
+from measure import boards
+from measure.pairs import Pair
 
 from .cores import JOB_BYTES, Core
 
-_HEAD = struct.Struct("<6I")
 _WORDS = re.compile(r"^(?:[0-9a-f]{8} ){8}$")
 
 
 class DecodeError(Exception):
     """The decoder did not give the target; the message says what came instead."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    name: str
-    base: bytes
-    target: bytes
-
-    @classmethod
-    def read(cls, folder: Path) -> Pair:
-        files = (folder / f"{name}.tflite" for name in ("base", "target"))
-        return cls(folder.name, *(file.read_bytes() for file in files))
 
 
 @dataclass(frozen=True)
@@ -42,17 +29,13 @@ class Counted:
 
 def decode(core: Core, elf: Path, pair: Pair, patch: bytes, folder: Path) -> Counted:
     """Run the firmware `elf` on one patch. Raises DecodeError."""
-    contents = (pair.base, pair.target, patch)
-    places = []
-    data = b""
-    for content in contents:
-        places.append(core.job + _HEAD.size + len(data))
-        data += content + bytes(-len(content) % 8)
-    job = _HEAD.pack(*map(len, contents), *places) + data
+    job = boards.pack((pair.base, pair.target, patch), core.job)
     if len(job) > JOB_BYTES:
         raise DecodeError(f"base, target and patch have more than {JOB_BYTES} bytes")
-    (folder / "job.bin").write_bytes(job)
-    ended = emulated.run(core.board, elf, folder=folder, load=[(folder / "job.bin", core.job)])
+    try:
+        ended = boards.run(core.board, elf, job, core.job, folder)
+    except boards.NoEnd as error:
+        raise DecodeError(str(error)) from error
     if _WORDS.match(ended.output) is None:
         said = " ".join(ended.output.split())[:100]
         raise DecodeError(f"{core.board.qemu} ended with {ended.status}: {said or 'nothing said'}")

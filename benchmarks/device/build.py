@@ -7,8 +7,9 @@ from pathlib import Path
 
 import footprint
 from measure import linkmap, toolchain
+from measure.pairs import REPOSITORY
 
-from .cores import MICROBIT_JOB, REPOSITORY, Core
+from .cores import MICROBIT_JOB, Core
 
 FIRMWARE = REPOSITORY / "benchmarks" / "firmware"
 DEVICE = REPOSITORY / "zephyr_module"

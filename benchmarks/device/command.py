@@ -23,14 +23,13 @@ import rich.console
 import rich.progress
 
 from measure import stack, tables, toolchain
-from peers.measuring import find_pairs
+from measure.pairs import REPOSITORY, SAMPLES, Pair, command_of, find_pairs
 from peers.peer import Absent
-from speed import DEFAULT_FOLDER, Pair
 from tinymldelta.errors import Refusal
 
 from . import limits, parts, plot, rivals
 from .build import DECODER, DECODERS, build
-from .cores import CORES, NVMC_PAGE, REPOSITORY, Core
+from .cores import CORES, NVMC_PAGE, Core
 from .jobs import USUAL, Geometry, Patch, make_patch
 from .report import Results, build_tables, flash_differs
 from .running import RunError, run
@@ -195,18 +194,11 @@ def rival_section(results: Results, rows: Sequence[rivals.Row]) -> str:
     )  # fmt: skip
 
 
-def shown_folder(folder: Path) -> str:
-    if folder == DEFAULT_FOLDER:
-        return ""
-    inside = folder.resolve().is_relative_to(REPOSITORY)
-    return f" {folder.resolve().relative_to(REPOSITORY)}" if inside else f" {folder.name}"
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="./run bench device", description="What a model update costs on emulated cores."
     )
-    parser.add_argument("folder", nargs="?", type=Path, default=DEFAULT_FOLDER)
+    parser.add_argument("folder", nargs="?", type=Path, default=SAMPLES)
     parser.add_argument("--board", nargs="+", metavar="NAME", help="cores or boards; else all")
     parser.add_argument(
         "--out", type=Path, help="Markdown file to write; without --board, device.md"
@@ -244,7 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.print(f"no picture: {error}", highlight=False)
             picture = ""
     boards = f" --board {' '.join(given.board)}" if given.board else ""
-    command = f"./run bench device{shown_folder(given.folder)}{boards}"
+    command = f"{command_of('device', given.folder)}{boards}"
     text = render(results, rows, command, picture)
     if out is not None:
         out.write_text(text, encoding="utf-8")

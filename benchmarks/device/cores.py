@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(REPOSITORY / "boards" / "emulated"))
-
-import emulated  # noqa: E402
+from measure.boards import cortex_m0plus, emulated
 
 # As much RAM as small parts have, so that painting the stack takes no time.
 RAM_BYTES = 64 << 10
@@ -50,15 +45,6 @@ def _on(board: emulated.Board, note: str = "") -> Core:
     )  # fmt: skip
 
 
-def _m0plus() -> Core:
-    """Code for the Cortex-M0+ on a Cortex-M3, which has all of Armv6-M's instructions, and RAM."""
-    board = replace(
-        emulated.board("mps2_an385"), name="cortex_m0plus", core="Cortex-M0+", key="m0plus",
-        cpu=("-mcpu=cortex-m0plus", "-mthumb"),
-    )  # fmt: skip
-    return _on(board, "its code on `mps2_an385`, whose Cortex-M3 has all instructions of Armv6-M")
-
-
 def _m0() -> Core:
     board = emulated.board("microbit")
     return Core(
@@ -69,7 +55,10 @@ def _m0() -> Core:
 
 CORES = (
     _m0(),
-    _m0plus(),
+    _on(
+        cortex_m0plus(),
+        "its code on `mps2_an385`, whose Cortex-M3 has all instructions of Armv6-M",
+    ),
     *(
         _on(emulated.board(name))
         for name in ("mps2_an385", "mps2_an386", "mps2_an500", "mps2_an505", "riscv32_virt")

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from speed import PIECE, Pair
+from measure.pairs import Pair
+from speed import PIECE
 from tinymldelta import patching
 from tinymldelta.container.reader import read_patch
 from tinymldelta.contract import Contract

@@ -9,9 +9,8 @@ from pathlib import Path
 from decoders.decoder import COPY, OURS
 from decoders.rows import Row, read
 from measure import tables
+from measure.pairs import REPOSITORY
 from peers.compare import geometric_mean
-
-from .cores import REPOSITORY
 
 FILE = REPOSITORY / "benchmarks" / "decoders.tsv"
 Key = tuple[str, str]  # tool, options

@@ -7,9 +7,8 @@ import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import emulated
-
-from speed import Pair
+from measure.boards import emulated
+from measure.pairs import Pair
 
 from .build import Built, Decoder
 from .cores import Core

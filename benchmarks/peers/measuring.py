@@ -53,15 +53,6 @@ class Bench:
         return [compare(self.pairs, format_key, to) for to in self.references(format_key)]
 
 
-def find_pairs(folder: Path) -> list[Path]:
-    """The folders in `folder` that have base.tflite and target.tflite, by name."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if (path / "base.tflite").is_file() and (path / "target.tflite").is_file()
-    )
-
-
 def measure(
     folders: Sequence[Path],
     peers: Sequence[Peer],

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import ablation
+from measure.pairs import SAMPLES
 from tinymldelta.delta.encode import encode
 
 
@@ -23,7 +24,7 @@ def test_elements_are_left_out_one_by_one(tmp_path: Path, monkeypatch: pytest.Mo
 def test_with_everything_it_is_the_encoder_of_the_package(tmp_path: Path) -> None:
     variant = ablation.VARIANTS[0]
     library = ablation.Library(variant, tmp_path / "all")
-    folder = ablation.DEFAULT_FOLDER / "sst"
+    folder = SAMPLES / "sst"
     base, target = ((folder / f"{name}.tflite").read_bytes() for name in ("base", "target"))
     assert ablation.smallest(library, variant, base, target) == 1 + len(encode(base, target))
 

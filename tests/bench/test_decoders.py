@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from decoders import command, outside, rows, running
+from decoders import command, outside, rows
 from decoders.cores import RECORDED
 from decoders.decoder import COPY, OURS, PARTS, own_decoders
+from measure import boards
+from measure.pairs import Pair
 from peers import PEERS
 from peers.peer import Absent
 
@@ -79,6 +81,8 @@ int bench_decode(void)
 	}
 	if (FAULT == 5) {
 		*(volatile uint32_t *)0xF0000000u = 1;
+	}
+	while (FAULT == 7) {
 	}
 	return FAULT == 6 && !bench_emit(data, 1) ? 9 : 0;
 }
@@ -167,6 +171,7 @@ def test_another_decoder_is_weighed_beside_ours_and_stays(
         (4, "failed: 40 bytes came, of 3352"),
         (5, "failed: qemu-system-arm ended with 99: processor fault"),
         (6, "failed: its status is 9"),
+        (7, "failed: no end after 4 s"),
     ],
 )
 def test_what_fails_is_in_the_table_and_is_told(
@@ -174,6 +179,7 @@ def test_what_fails_is_in_the_table_and_is_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     other = described(tmp_path / "other", fault)
+    monkeypatch.setattr(boards, "TIMEOUT", 4 if fault == 7 else boards.TIMEOUT)
     monkeypatch.setenv("TMD_TEST_TURNED", str(other))
     monkeypatch.setattr(command, "own_decoders", lambda: own_decoders()[:1])
     out = tmp_path / "decoders.tsv"
@@ -190,7 +196,7 @@ def test_what_fails_is_in_the_table_and_is_told(
 def test_the_recorded_figures_are_those_of_this_code(tmp_path: Path) -> None:
     """Patches to the byte; code and instructions nearly, as compilers differ."""
     before_by_key = {row.key: row for row in recorded()}
-    pair = running.Pair.read(MODELS / "digits")
+    pair = Pair.read(MODELS / "digits")
     cores = {core.key: core for core in RECORDED}
     for key, number in (("m33", 1), ("m0plus", 2), ("rv32", 3)):
         decoder = own_decoders()[number]

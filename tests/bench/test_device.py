@@ -14,7 +14,7 @@ from device.cores import BY_KEY
 from device.jobs import USUAL, Geometry, make_patch
 from device.running import Phase, Run, RunError, Way, read_run, run
 from measure import tables
-from speed import DEFAULT_FOLDER, Pair
+from measure.pairs import SAMPLES, Pair, command_of, find_pairs
 
 QUICK = ("m0", "m33", "rv32")
 HEADER = "\t".join(
@@ -32,7 +32,7 @@ def tools() -> None:
 
 @pytest.fixture(scope="module")
 def pair() -> Pair:
-    return Pair.read(DEFAULT_FOLDER / "sst")
+    return Pair.read(SAMPLES / "sst")
 
 
 @pytest.fixture(scope="module")
@@ -179,9 +179,20 @@ def test_wrong_calls(tmp_path: Path, capsys: pytest.CaptureFixture[str], tools: 
     with pytest.raises(SystemExit, match="2"):
         command.main(["--board", "mps3"])
     assert "no core or board is called 'mps3'; choose from m0, microbit" in capsys.readouterr().err
-    assert command.main([str(tmp_path), "--out", str(tmp_path / "device.md")]) == 1
-    assert "no folder with base.tflite" in capsys.readouterr().err
+    for folder in (tmp_path, tmp_path / "none"):
+        assert command.main([str(folder), "--out", str(tmp_path / "device.md")]) == 1
+        assert "no folder with base.tflite" in capsys.readouterr().err
     assert not (tmp_path / "device.md").exists()
+
+
+def test_a_command_names_no_folder_of_this_machine(tmp_path: Path) -> None:
+    assert command_of("speed", SAMPLES) == "./run bench speed"
+    assert command_of("speed", Path(os.path.relpath(SAMPLES))) == "./run bench speed"
+    inside = SAMPLES / "digits"
+    assert command_of("device", inside) == "./run bench device samples/host/models/digits"
+    assert command_of("device", tmp_path / "corpus") == "./run bench device corpus"
+    assert [pair.name for pair in find_pairs(SAMPLES)] == ["digits", "sst"]
+    assert find_pairs(tmp_path / "corpus") == []
 
 
 # ---- parts ----

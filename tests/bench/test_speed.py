@@ -10,6 +10,7 @@ import pytest
 
 import speed
 from measure import toolchain
+from measure.pairs import SAMPLES, Pair
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +18,7 @@ def tools() -> None:
     """Skip without the tools; in CI, where nothing is to be skipped, fail."""
     for there, hint in (
         (toolchain.is_installed(toolchain.ARM), toolchain.ARM.install_hint),
-        (shutil.which(speed.QEMU) is not None, "sudo apt install qemu-system-arm"),
+        (shutil.which(speed.BOARD.qemu) is not None, "sudo apt install qemu-system-arm"),
     ):
         if not there:
             (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"needs: {hint}")
@@ -43,11 +44,11 @@ def test_a_limit_that_is_exceeded_is_an_error(
 
 
 def test_a_wrong_target_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pair = speed.Pair.read(speed.DEFAULT_FOLDER / "digits")
+    pair = Pair.read(SAMPLES / "digits")
     decoder = speed.DECODERS[0]
     elf = speed.build(tmp_path, decoder)
     patch = speed.make_patch(pair, decoder)
-    other = speed.Pair(pair.name, pair.base, pair.target[:-1] + b"\xff")
+    other = Pair(pair.name, pair.base, pair.target[:-1] + b"\xff")
     with pytest.raises(RuntimeError, match="status 0, 1 mismatches"):
         speed.run(elf, other, patch, decoder, tmp_path)
     with pytest.raises(RuntimeError, match="status -"):
@@ -57,5 +58,6 @@ def test_a_wrong_target_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_folder_without_pairs_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert speed.main([str(tmp_path)]) == 1
-    assert "no folder with base.tflite" in capsys.readouterr().err
+    for folder in (tmp_path, tmp_path / "none"):
+        assert speed.main([str(folder)]) == 1
+        assert "no folder with base.tflite" in capsys.readouterr().err
