@@ -96,9 +96,10 @@ def energy_table(
     table = tables.Table(
         "Energy of an update on named parts",
         ("pair", *columns),
-        note="Millijoules, streamed, default decoder, typical and most. By BLE: the radio while the"
-        " packets of the table below come, where the current of receiving was found. A dash is not"
-        " known, and is not nothing.",
+        note="Millijoules, streamed, default decoder, typical and most. Flash: by the current that"
+        " the data sheet gives for erasing and programming; what a processor that waits draws"
+        " beside it is in no figure. By BLE: the radio while the packets of the table below come,"
+        " where the current of receiving was found. A dash is not known, and is not nothing.",
     )
     for pair in pairs:
         cells = []
@@ -163,8 +164,11 @@ SENDING_NOTE = (
     "- LoRaWAN in EU868, 125 kHz, coding rate 4/5, downlinks: time on air by Semtech AN1200.13"
     " (SX1276 data sheet, 4.1.1.7); at most 222 bytes a frame at SF7 and 51 at SF12, and"
     f" {sending.LORAWAN_AROUND} around them (Regional Parameters RP002); on air"
-    f" {sending.LORAWAN_DUTY:.0%} of the time (ETSI EN 300 220). A device of class A sends an"
-    " uplink for each, which is not counted."
+    f" {sending.LORAWAN_DUTY:.0%} of the time (ETSI EN 300 220), as in the first receive window."
+    f" In the second, at 869.525 MHz, {sending.LORAWAN_DUTY_RX2:.0%} are allowed: about"
+    f" {sending.LORAWAN_DUTY / sending.LORAWAN_DUTY_RX2:g} of these times. The gateway sends to no"
+    " other device meanwhile. A device of class A sends an uplink for each frame, which is not"
+    " counted."
 )
 
 

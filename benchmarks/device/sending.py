@@ -87,10 +87,12 @@ def lora_airtime(
 
 # LoRaWAN Regional Parameters RP002, EU863-870: the most that a frame's application payload (N) has,
 # without options: 51 bytes at DR0 (SF12), 222 at DR5 (SF7), in each case with 13 bytes around it. A
-# downlink has no CRC of its payload. ETSI EN 300 220: 1 % of the time in 868.0 to 868.6 MHz.
+# downlink has no CRC of its payload. ETSI EN 300 220: 1 % of the time in 868.0 to 868.6 MHz, where
+# the first receive window of a device is; 10 % in 869.4 to 869.65 MHz, where the second one is.
 LORAWAN_AROUND = 13
 LORAWAN_PAYLOAD = {7: 222, 12: 51}
 LORAWAN_DUTY = 0.01
+LORAWAN_DUTY_RX2 = 0.1
 
 
 @dataclass(frozen=True)

@@ -316,6 +316,73 @@ def test_bluetooth_and_the_serial_line() -> None:
     assert sending.uart_seconds(11_520) == 1.0
 
 
+def committed(heading: str) -> str:
+    """A section of device.md."""
+    text = command.DEFAULT_OUT.read_text(encoding="utf-8")
+    return text.split(f"## {heading}\n")[1].split("\n## ")[0]
+
+
+def rows_under(heading: str) -> list[list[str]]:
+    """The cells of its table, without the two lines of the head."""
+    lines = [line for line in committed(heading).splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_the_committed_tables_are_what_formulas_and_parts_have() -> None:
+    """What is reckoned from the sizes alone, and the parts with their sources and notes."""
+    sizes = {
+        row[0].removesuffix(" *"): tuple(int(cell.replace(",", "")) for cell in row[1:])
+        for row in rows_under("Pairs")
+    }
+    of_parts = parts.read_parts()
+    assert tables.markdown(report_parts.part_table(of_parts)).strip() == (
+        f"## Parts\n{committed('Parts')}".strip()
+    )
+    runs = []
+    for pair, (base, target, *_, patch) in sizes.items():
+        run = a_run("m33", 1, pair)
+        runs.append(
+            dataclasses.replace(run, base_bytes=base, target_bytes=target, patch_bytes=patch)
+        )
+    assert len(runs) == 17
+    assert tables.markdown(report_parts.sending_table(runs)).strip() == (
+        f"## Time to send\n{committed('Time to send')}".strip()
+    )
+    found = report_parts.energy_table(of_parts, [], {})
+    assert found.note in committed("Energy of an update on named parts")
+    radio = next(part for part in of_parts if part.radio_ma is not None)
+    assert radio.volts is not None and radio.radio_ma is not None
+    for row, run in zip(rows_under("Energy of an update on named parts"), runs, strict=True):
+        # V * mA * s is mJ: packets of 244 bytes, 2,468 us each.
+        for cell, size in zip(row[-2:], (run.patch_bytes, run.target_bytes), strict=True):
+            millijoules = radio.volts * radio.radio_ma * -(-size // 244) * 2468e-6
+            assert float(cell) == pytest.approx(millijoules, rel=0.01), row[0]
+
+
+def test_the_committed_times_follow_from_the_committed_counts() -> None:
+    """On the nRF52840, whose flash has the units of "Flash operations", from its core's table."""
+    part = next(part for part in parts.read_parts() if part.name == "nRF52840")
+    assert part.geometry == USUAL
+    targets = {
+        row[0].removesuffix(" *"): int(row[2].replace(",", "")) for row in rows_under("Pairs")
+    }
+    per_byte = {row[0]: float(row[8].replace(",", "")) for row in
+                rows_under("Instructions per byte on Cortex-M4F")}  # fmt: skip
+    flash = {row[0]: (int(row[1]), int(row[3].replace(",", ""))) for row in
+             rows_under("Flash operations")}  # fmt: skip
+    times = {row[0]: row[4] for row in rows_under("Time of an update on named parts")}
+    energies = {row[0]: row[3] for row in rows_under("Energy of an update on named parts")}
+    for pair, target in targets.items():
+        erases, written = flash[pair]
+        processor = per_byte[pair] * target / 64e6
+        in_flash = erases * 85e-3 + written / 4 * 41e-6
+        for cell, least in ((times[pair], processor + in_flash), (energies[pair], processor * 9.9)):
+            assert float(cell.split(" – ")[0]) == pytest.approx(least, rel=0.02), pair
+        assert float(times[pair].split(" – ")[-1]) == pytest.approx(
+            1.5 * processor + in_flash, rel=0.02
+        )
+
+
 def test_times_are_told_in_units_that_fit() -> None:
     assert report_parts.clock(0.0123) == "0.012 s"
     assert report_parts.clock(119) == "119 s"
