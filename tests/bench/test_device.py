@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -381,6 +382,33 @@ def test_the_committed_times_follow_from_the_committed_counts() -> None:
         assert float(times[pair].split(" – ")[-1]) == pytest.approx(
             1.5 * processor + in_flash, rel=0.02
         )
+
+
+def test_the_readme_has_the_figures_of_the_committed_tables() -> None:
+    """All of them of the same pairs."""
+    text = committed("Decoders side by side, on Cortex-M33")
+    figures = {}
+    for name in ("default", "lean"):
+        line = re.search(
+            rf"^- Ours, format 2, {name} decoder, against HPatchLite, .*, which sends least of the"
+            r" others: bytes sent ([\d.]+) ×, instructions ([\d.]+) ×, .*code ([\d.]+) ×\.$",
+            text, re.MULTILINE,
+        )  # fmt: skip
+        assert line is not None
+        figures[name] = [float(number) for number in line.groups()]
+    (sent, instructions, code), (lean_sent, lean_instructions, _) = figures.values()
+    summary = {(row[0], row[1]): row[3:] for row in rows_under("The cores side by side")}
+    alone, _, streamed, most, *_ = summary["Cortex-M33", "default"]
+    readme = (SAMPLES.parents[2] / "README.md").read_text(encoding="utf-8")
+    for words in (
+        f"a streamed update takes {float(streamed):.0f} instructions per byte of the model (median"
+        f" of 17 pairs, at most {float(most.replace(',', '')):,.0f}), of which decoding is"
+        f" {float(alone):.0f}.",
+        f"have {sent:.2f} of the size of the best other tool's for microcontrollers (HPatchLite),"
+        f" and it takes {instructions:.1f} times its instructions, {code:.1f} times its code,",
+        f"the lean decoder's have {lean_sent:.2f}, for {lean_instructions:.1f} times its",
+    ):
+        assert words in readme, words
 
 
 def test_times_are_told_in_units_that_fit() -> None:
