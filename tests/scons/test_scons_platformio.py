@@ -104,3 +104,13 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, line: str, instead: str, mess
     assert said[0].startswith("Error: TinyMLDelta: ")
     assert message in said[0]
     assert not list(project.folder.rglob("*.o"))
+
+
+def test_what_is_wrong_does_not_keep_from_cleaning(tmp_path: Path) -> None:
+    """`pio run -t clean` reads pre scripts first, and then removes the build folder itself."""
+    project = make_project(tmp_path / "a project")
+    text = (project.folder / "platformio.ini").read_text()
+    project.write("platformio.ini", text.replace("models/base.tflite", "models/none.tflite", 1))
+    done = project.built("-c")
+    assert "TinyMLDelta" not in done.text
+    assert not (project.folder / BUILD / "tinymldelta").exists()

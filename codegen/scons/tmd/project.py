@@ -34,8 +34,11 @@ _OBJECTS = "$BUILD_DIR/tmd_objects"
 def add_to_project(env: Any) -> None:
     """Generate code for the project's models, and let PlatformIO compile it.
 
-    What is wrong is said in one line, and ends PlatformIO with status 1.
+    What is wrong is said in one line, and ends PlatformIO with status 1. Cleaning needs nothing of
+    it: PlatformIO removes its build folder, also of a project whose options are wrong.
     """
+    if env.GetOption("clean"):
+        return
     try:
         with _in_project(env):
             _add(env)
