@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,18 @@ def tools() -> None:
     ):
         if not there:
             (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"needs: {hint}")
+
+
+@pytest.fixture(scope="module")
+def build_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[speed.Decoder], Path]:
+    folder, build = tmp_path_factory.mktemp("speed"), speed.build
+    return cache(lambda decoder: build(folder, decoder))
+
+
+@pytest.fixture(autouse=True)
+def build(build_once: Callable[[speed.Decoder], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each firmware once for all tests here."""
+    monkeypatch.setattr(speed, "build", lambda folder, decoder: build_once(decoder))
 
 
 def test_the_samples_decode_within_the_limits(

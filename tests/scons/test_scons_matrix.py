@@ -173,15 +173,21 @@ def test_what_is_not_allowed_does_not_compile(monkeypatch: pytest.MonkeyPatch) -
 # ---- the command ----
 
 
+@pytest.fixture(scope="module")
+def remembered_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one test has compiled, the next one need not."""
+    return tmp_path_factory.mktemp("remembered") / "objects.json"
+
+
 @pytest.fixture
-def only_the_pc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def only_the_pc(tmp_path: Path, remembered_file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """For speed: gcc for this PC stands for all, with two configurations of each kind."""
     monkeypatch.setattr(command, "compilers", lambda: [GCC])
     monkeypatch.setattr(command, "M33", PC)
     monkeypatch.setattr(command, "TURNED", (Configuration(), TRIALS_OFF))
     two = combinations.all_allowed()[:2]
     monkeypatch.setattr(combinations, "all_allowed", lambda: two)
-    monkeypatch.setattr(command, "REMEMBERED", tmp_path / "objects.json")
+    monkeypatch.setattr(command, "REMEMBERED", remembered_file)
     monkeypatch.delenv("CI", raising=False)
     return tmp_path
 
