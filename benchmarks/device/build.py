@@ -87,8 +87,8 @@ def build(core: Core, decoder: Decoder, folder: Path) -> Built:
     """Compile and link below `folder`. Raises toolchain.ToolError."""
     gcc = core.board.compiler
     out = folder / core.key / decoder.key
-    flags = (*core.flags, *toolchain.COMPILE_FLAGS, f"-DJOB_AT={core.job:#x}u", *decoder.options)
-    flags = (*flags, f"-I{DEVICE / 'include'}")
+    flags = (*core.flags, *toolchain.COMPILE_FLAGS, f"-DJOB_AT={core.job:#x}u")
+    flags = (*flags, "-DBOARD_ROUNDS", *decoder.options, f"-I{DEVICE / 'include'}")
     places = {"firmware": OWN, "board": core.board.sources}
     for owner in footprint.OWNERS:
         places[owner] = tuple(sorted((DEVICE / owner).glob("*.c")))

@@ -99,10 +99,13 @@ def measure(
     for part in rich.progress.track(of_parts, "on parts", console=console):
         core = by_key[part.core]
         for pair in pairs:
-            results.on_parts[part.name, pair.name] = run(
-                core, results.built[core.key, default.key], default, pair,
-                patches[pair.name, default.key], part.geometry, folder,
-            )  # fmt: skip
+            try:
+                results.on_parts[part.name, pair.name] = run(
+                    core, results.built[core.key, default.key], default, pair,
+                    patches[pair.name, default.key], part.geometry, folder,
+                )  # fmt: skip
+            except ValueError as error:
+                results.left_out.append(f"{error}, in the units of {part.name}")
     for key in (key for key in limits.TARGETS if key in by_key):
         found = limits.measure(key, folder)
         results.limits += limits.limits_of(key, found, list(results.runs.values()))
@@ -220,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             results = measure(cores, pairs, named, Path(name), console)
     except (toolchain.ToolError, stack.StackError, parts.PartsError, RunError, Refusal) as error:
         return fail(str(error))
-    except ValueError as error:  # decoders.tsv is broken, or a pair does not fit a part
+    except ValueError as error:  # decoders.tsv is broken
         return fail(str(error))
     if differs := flash_differs(results):
         return fail(f"cores do different things to the same flash: {', '.join(differs)}")

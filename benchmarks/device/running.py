@@ -15,6 +15,7 @@ from .cores import Core
 from .jobs import Geometry, Patch, make_job, write_files
 
 TIMEOUT = 600  # seconds
+ROUND = 1 << 24  # ticks, after which a board's counter begins anew
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def run(
 ) -> Run:  # fmt: skip
     """One power-on: staged if there is room, streamed, and the decoder alone.
 
-    Raises RunError, and ValueError if the pair does not fit the board.
+    Raises RunError, and ValueError if the pair does not fit the board, or its counter.
     """
     job = make_job(core, pair, patch, decoder, geometry)
     try:
@@ -122,7 +123,10 @@ def run(
 def read_run(
     core: Core, decoder: Decoder, pair: Pair, patch: Patch, status: int, output: str, staged: bool
 ) -> Run:
-    """From what the firmware said. Raises RunError if that is not a whole, right update."""
+    """From what the firmware said. Raises RunError if that is not a whole, right update.
+
+    Raises ValueError if the board's counter may have lost instructions.
+    """
     where = f"{pair.name}, {decoder.name}, on {core.name}"
     lines = [line.split() for line in output.splitlines() if line.strip()]
     try:
@@ -133,7 +137,7 @@ def read_run(
     if status != 0 or failed:
         raise RunError(f"{where}: {', '.join(failed) or output.strip()[:200] or 'no result'}")
     want = ["sizes", *([*STAGED[:-1], "active", "start"] if staged else [])]
-    want += [*STREAMED[:-1], "active", "start", *ALONE[:-1], "decoded", "digest"]
+    want += [*STREAMED[:-1], "active", "start", *ALONE[:-1], "decoded", "digest", "rounds"]
     if [name for name, _ in said] != want:
         raise RunError(f"{where}: said {[name for name, _ in said]}, not {want}")
     target = [1, len(pair.target), zlib.crc32(pair.target)]
@@ -145,6 +149,12 @@ def read_run(
                 f"{where}: decoded {numbers[0]} bytes, {numbers[1]} pieces of them wrong"
             )
     phases = [(name, Phase(*n)) for name, n in said if len(n) == 8]
+    # A phase that took more than a round was told without it; the counter went round all the same.
+    told = sum(phase.instructions for _, phase in phases)
+    if said[-1][1][0] > told // (core.board.tick * ROUND):
+        raise ValueError(
+            f"{pair.name} takes more instructions on {core.name} than its counter can count"
+        )
     cut = len(STAGED) if staged else 0
     return Run(
         core.key, decoder.key, pair.name, len(pair.base), len(pair.target), len(patch.data),

@@ -13,7 +13,7 @@
 
 #include "device_flash.h"
 
-/* As benchmarks/device/job.py writes it. What is behind `patch_at` are addresses and lengths in bytes. */
+/* As benchmarks/device/jobs.py writes it. What is behind `patch_at` are addresses and lengths in bytes. */
 struct job {
 	uint32_t patch_at, patch_bytes;
 	uint32_t base_bytes, target_bytes;
@@ -303,11 +303,15 @@ int main(void)
 {
 	const uint32_t sizes[4] = {sizeof(struct tmd_store), sizeof(struct tmd_update),
 				   sizeof(struct tmd_staging), sizeof(struct tmd_patch)};
+	uint32_t rounds;
 
 	say("sizes", sizes, 4);
 	set_up();
-	if (JOB->staging_bytes != 0u && staged() != TMD_OK) {
+	if ((JOB->staging_bytes != 0u && staged() != TMD_OK) || streamed() != TMD_OK ||
+	    decode() != TMD_OK) {
 		return 1;
 	}
-	return streamed() == TMD_OK && decode() == TMD_OK ? 0 : 1;
+	rounds = board_rounds();
+	say("rounds", &rounds, 1);
+	return 0;
 }

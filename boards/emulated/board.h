@@ -51,9 +51,13 @@ bool board_file_write(int file, uint32_t offset, const void *buf, uint32_t bytes
 
 /*
  * Instructions since the first call, as QEMU counts them with `-icount shift=0`. On Arm in steps of
- * emulated.py's `tick`; it has to be called at least once in 2^24 ticks.
+ * emulated.py's `tick`; it has to be called at least once in 2^24 ticks, a round of the counter.
+ *
+ * Rounds since the first call, in firmware that is compiled with BOARD_ROUNDS: what was counted in
+ * fewer has lost some. On RISC-V 0, as the counter has 64 bits.
  */
 uint64_t board_instructions(void);
+uint32_t board_rounds(void);
 
 /* Paint the stack below what is in use; then, how many bytes of it were used since. */
 void board_paint_stack(void);

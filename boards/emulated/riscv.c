@@ -81,6 +81,11 @@ uint64_t board_instructions(void)
 	return retired() - first;
 }
 
+uint32_t board_rounds(void)
+{
+	return 0;
+}
+
 void reset(void)
 {
 	memcpy(&data_start, &data_from, (uintptr_t)&data_end - (uintptr_t)&data_start);

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import re
 from pathlib import Path
 
 import pytest
+import rich.console
 
-from device import command, limits, parts, report, report_parts, rivals, sending
+from device import command, limits, parts, report, report_parts, rivals, running, sending
 from device.build import DECODER, Built, build
 from device.cores import BY_KEY
 from device.jobs import USUAL, Geometry, make_patch
@@ -95,6 +97,54 @@ def test_flash_of_a_part_is_counted_in_its_own_units(
     assert coarse.streamed.total("written") % part.write == 0
     assert fine.streamed.total("erases") > len(pair.target) // 256
     assert coarse.streamed.total("erases") < fine.streamed.total("erases")
+
+
+def told(run: Run) -> list[int]:
+    """Instructions of each phase."""
+    assert run.staged is not None
+    phases = [*run.staged.phases.values(), *run.streamed.phases.values(), *run.alone.values()]
+    return [phase.instructions for phase in phases]
+
+
+def test_a_counter_that_went_round_too_often_is_found(
+    built: dict[str, Built], pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With smaller counters: one has room for each phase, if not for all, the other one has not."""
+    usual = told(run_on("m33", built, pair, tmp_path, USUAL))
+    core, decoder = BY_KEY["m33"], DECODER["default"]
+    patch = make_patch(pair, decoder)
+
+    def run_with(bits: int) -> Run:
+        monkeypatch.setattr(running, "ROUND", 1 << bits)
+        cpu = (*core.board.cpu, f"-DSYST_MAX={(1 << bits) - 1:#x}u")
+        smaller = dataclasses.replace(core, board=dataclasses.replace(core.board, cpu=cpu))
+        folder = tmp_path / str(bits)
+        folder.mkdir()
+        firmware = build(smaller, decoder, folder)
+        return run(smaller, firmware, decoder, pair, patch, USUAL, folder)
+
+    assert max(usual) < 50 << 17 < sum(usual)
+    for now, then in zip(told(run_with(17)), usual, strict=True):
+        assert abs(now - then) <= 50  # a tick, as counting the round takes some
+    assert max(usual) > 50 << 16
+    with pytest.raises(ValueError, match="sst takes more instructions on Cortex-M33 than its"):
+        run_with(16)
+
+
+def test_what_a_part_has_no_room_for_is_left_out(
+    tools: None, built: dict[str, Built], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And named, instead of ending the bench with nothing."""
+    monkeypatch.setattr(command, "DECODERS", (DECODER["default"],))
+    monkeypatch.setattr(command, "build", lambda core, decoder, folder: built[core.key])
+    monkeypatch.setattr(limits, "TARGETS", {})
+    part = next(part for part in parts.read_parts() if part.core == "m33")
+    tiny = dataclasses.replace(part, name="tiny", erase=2, write=2)
+    pairs = [Pair.read(SAMPLES / "sst")]
+    console = rich.console.Console(file=io.StringIO())
+    found = command.measure([BY_KEY["m33"]], pairs, [part, tiny], tmp_path, console)
+    assert list(found.on_parts) == [(part.name, "sst")]
+    assert found.left_out == ["sst does not fit Cortex-M33, in the units of tiny"]
 
 
 def test_a_wrong_target_is_found(built: dict[str, Built], pair: Pair, tmp_path: Path) -> None:
