@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tinymldelta.wire.constants import STATUSES, Status
 
@@ -22,6 +22,10 @@ class Refusal(Exception):  # noqa: N818 - not an error of the program: input tha
         self.where = where
         self.what = what
         self.fix = fix
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """So that it passes between processes: what Exception keeps is the text alone."""
+        return _again, (type(self), str(self), self.__dict__)
 
 
 class PatchRefused(Refusal):
@@ -46,3 +50,10 @@ class PatchRefused(Refusal):
         self.status = status
         self.rules = rules
         self.explained = explained
+
+
+def _again(kind: type[Exception], text: str, attributes: dict[str, Any]) -> Exception:
+    """An exception with several arguments, without calling its __init__ with the text for one."""
+    made = kind.__new__(kind, text)
+    made.__dict__.update(attributes)
+    return made
