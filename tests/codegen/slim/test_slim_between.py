@@ -257,6 +257,14 @@ ODD: dict[str, tuple[Callable[[ModelSpec], ModelSpec], str]] = {
         ),
         "activation 4",
     ),
+    "a softmax that is steeper": (
+        lambda s: replace(s, nodes=(*s.nodes[:-1], replace(s.nodes[-1], fields={"Beta": 2}))),
+        "SOFTMAX with the beta 2",
+    ),
+    "a softmax without options": (
+        lambda s: replace(s, nodes=(*s.nodes[:-1], replace(s.nodes[-1], options="", fields={}))),
+        "SOFTMAX without options",
+    ),
     "a node too early": (lambda s: replace(s, nodes=(s.nodes[1], s.nodes[0], *s.nodes[2:])), "ord"),
     "an output of the middle": (lambda s: replace(s, outputs=(2,)), "order"),
     "a node without inputs": (

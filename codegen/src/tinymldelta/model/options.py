@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -19,12 +20,21 @@ _TYPES: Final = {  # operator -> its table of options
     "FULLY_CONNECTED": "FullyConnectedOptions",
     "IF": "IfOptions",
     "MAX_POOL_2D": "Pool2DOptions",
+    "SOFTMAX": "SoftmaxOptions",
     "VAR_HANDLE": "VarHandleOptions",
     "WHILE": "WhileOptions",
 }
 # Who needs these does without the node that has none; memory does not depend on them.
 _MAY_BE_MISSING: Final = frozenset(
-    {"ADD", "AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MAX_POOL_2D"}
+    {
+        "ADD",
+        "AVERAGE_POOL_2D",
+        "CONV_2D",
+        "DEPTHWISE_CONV_2D",
+        "FULLY_CONNECTED",
+        "MAX_POOL_2D",
+        "SOFTMAX",
+    }
 )
 
 
@@ -34,6 +44,11 @@ def _window(o: Any) -> tuple[int, ...]:
 
 def _pool(o: Any) -> tuple[int, ...]:
     return (*_window(o), o.FilterHeight(), o.FilterWidth())
+
+
+def _softmax(o: Any) -> tuple[int, ...]:
+    """beta by its bits, since it is no whole number."""
+    return struct.unpack("<I", struct.pack("<f", o.Beta()))
 
 
 def _convolution(o: Any) -> tuple[int, ...]:
@@ -50,6 +65,7 @@ _NUMBERS: Final[dict[str, Callable[[Any], tuple[int, ...]]]] = {
     "FULLY_CONNECTED": lambda o: (o.FusedActivationFunction(), o.WeightsFormat()),
     "IF": lambda o: (o.ThenSubgraphIndex(), o.ElseSubgraphIndex()),
     "MAX_POOL_2D": _pool,
+    "SOFTMAX": _softmax,
     "WHILE": lambda o: (o.CondSubgraphIndex(), o.BodySubgraphIndex()),
 }
 

@@ -62,6 +62,7 @@ OPTIONS: dict[int, str] = {
     2: "DepthwiseConv2DOptions",
     5: "Pool2DOptions",
     8: "FullyConnectedOptions",
+    9: "SoftmaxOptions",
     11: "AddOptions",
     92: "IfOptions",
     93: "WhileOptions",
@@ -144,6 +145,7 @@ TABLES: dict[str, tuple[FieldType, ...]] = {
         _scalar("fused_activation_function", 0, 1),
         _scalar("weights_format", 1, 1),
     ),
+    "SoftmaxOptions": (_scalar("beta", 0, 4),),
     "Pool2DOptions": (
         _scalar("padding", 0, 1),
         _scalar("stride_w", 1, 4),

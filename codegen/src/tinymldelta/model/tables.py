@@ -86,7 +86,8 @@ class Node:
     CONV_2D, DEPTHWISE_CONV_2D, AVERAGE_POOL_2D and MAX_POOL_2D, by the schema's numbers, padding,
     strides and fused activation, then height and width of dilation or filter, and of
     DEPTHWISE_CONV_2D the depth multiplier; of FULLY_CONNECTED activation and format of the weights;
-    of ADD activation; () if the file has none. Of others none are read.
+    of ADD activation; of SOFTMAX the bits of beta in binary32; () if the file has none. Of others
+    none are read.
     """
 
     operator: int

@@ -9,6 +9,7 @@ through what was clipped.
 from __future__ import annotations
 
 import itertools
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -225,7 +226,10 @@ class Network:
         code = _NO_ACTIVATION
         weighted: Weighted | None = None
         plain: Operator | None = None
-        if name in (*LAYERS, "AVERAGE_POOL_2D", "MAX_POOL_2D", "ADD") and not node.options:
+        if (
+            name in (*LAYERS, "AVERAGE_POOL_2D", "MAX_POOL_2D", "ADD", "SOFTMAX")
+            and not node.options
+        ):
             raise Unsupported(f"{name} without options")
         if name in LAYERS:
             self.layers[index] = self._layer(index, node, name)
@@ -276,6 +280,9 @@ class Network:
         elif name in ("RESHAPE", "QUANTIZE"):
             plain = Same()
         elif name == "SOFTMAX":
+            (beta,) = struct.unpack("<f", struct.pack("<I", *node.options))
+            if beta != 1:
+                raise Unsupported(f"SOFTMAX with the beta {beta:g}, which is not 1")
             plain = Softmax()
         else:
             plain = Logistic()
