@@ -24,6 +24,7 @@ from tinymldelta.accuracy import (
     judge,
     read_samples,
 )
+from tinymldelta.accuracy.bounds import accuracy_drop_bound
 from tinymldelta.errors import Refusal
 from tinymldelta.model import read_model
 
@@ -124,7 +125,7 @@ rows = st.lists(
 ).filter(lambda drawn: len({label for *_, label in drawn}) == 2)
 
 
-@settings(max_examples=30)  # each draws the samples anew a thousand times
+@settings(max_examples=30, deadline=None)  # each draws the samples anew a thousand times
 @given(rows)
 def test_auc_is_the_share_of_pairs_in_order(drawn: list[tuple[int, int, bool]]) -> None:
     pair = Pair(value_at(0), value_at(1))
@@ -143,6 +144,23 @@ def test_auc_is_the_share_of_pairs_in_order(drawn: list[tuple[int, int, bool]]) 
     assert result.bound is None or -100 <= result.bound <= 100
 
 
+@pytest.mark.parametrize("high, low", [(40, 260), (300, 300)])
+def test_where_no_pair_is_lost_the_bound_is_by_how_many_pairs_have_nothing_in_common(
+    high: int, low: int
+) -> None:
+    """A target with other scores in the same order is not beyond all bounds, and not equal."""
+    pair = Pair(value_at(0), value_at(1))
+    y = np.repeat([1, 0], [high, low])
+    scores = 10 * y + np.random.default_rng(0).uniform(0, 1, len(y))
+    x = np.stack([scores, 3 * scores, scores], axis=1).astype(np.float32)
+    result = pair.judge(pair.samples(x=x, y=y), "auc").result
+    assert (result.base, result.target, result.drop) == (1.0, 1.0, 0.0)
+    assert result.bound is not None
+    # As many as 3 in n may be lost where none was, 95 % confident; and one more is taken for lost.
+    assert 300 / min(high, low) < result.bound < 500 / min(high, low)
+    assert result.bound == 100 * accuracy_drop_bound(0, 0, min(high, low))
+
+
 def test_a_restored_input_is_scored_by_its_error_as_the_model_saw_it() -> None:
     q = {"scale": (0.5,), "zero_point": (0,)}
     tensors = {"inputs": (TensorSpec("in", (1, 2), **q),), "outputs": (TensorSpec("o", (1, 2)),)}
@@ -152,9 +170,9 @@ def test_a_restored_input_is_scored_by_its_error_as_the_model_saw_it() -> None:
     # 1.2 is 2 steps, which stand for 1.0, and come out as 1.
     assert [one.base for one in judged.seen] == [0.0, 0.0, 0.0]
     assert [one.target for one in judged.seen] == [1.0, 1.0, 1.0]
-    assert (judged.result.base, judged.result.drop, judged.result.bound) == (0.5, 0.0, None)
-    with pytest.raises(Refusal, match="do not vary"):
-        pair.judge(pair.samples(x=x, y=np.array([0, 1, 0])), confident=True)
+    assert (judged.result.base, judged.result.drop, judged.result.bound) == (0.5, 0.0, 100.0)
+    with pytest.raises(Refusal, match="up to 100 percentage points are possible"):
+        pair.judge(pair.samples(x=x, y=np.array([0, 1, 0])), max_drop=99, confident=True)
 
 
 def test_the_mean_absolute_error_may_grow_by_percents() -> None:
@@ -165,6 +183,8 @@ def test_the_mean_absolute_error_may_grow_by_percents() -> None:
     assert (result.kind, result.base) == (MetricKind.MAE, 1.0)
     assert (result.target, result.drop) == pytest.approx((1.05, 5.0))
     assert result.bound is not None and result.bound > result.drop
+    with pytest.raises(Refusal, match="do not vary"):
+        pair.judge(pair.samples(x=x[:1].repeat(2, 0), y=np.zeros(2)), confident=True)
     perfect = Pair(value_at(2), value_at(1))
     with pytest.raises(Refusal, match="worse by inf percent"):
         perfect.judge(perfect.samples(x=x, y=y), max_drop=1e6)

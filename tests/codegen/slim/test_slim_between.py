@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -308,3 +309,32 @@ def test_add_with_broadcasting_is_refused() -> None:
     x = s.conv(s.x, 3)
     with pytest.raises(Unsupported, match="ADD of different shapes"):
         Network(s.build(s.add(x, s.mean(x, keep=True))), "m")
+
+
+# ---- memory ----
+
+
+def test_memory_does_not_grow_with_all_that_windows_of_all_samples_hold() -> None:
+    """Which is here 36 times what the layer is given, 170 MB: the network decides how many samples
+    are run at once, and not how many there are."""
+    s = Sketch(32, 32, 4)
+    data = s.build(s.dense(s.pool(s.conv(s.x, 4), "AVERAGE", (16, 16), stride=(16, 16)), 2))
+    networks = Network(data, "base"), Network(data, "target")
+    given = np.zeros((1200, 32, 32, 4), np.float32)
+    tracemalloc.start()
+    try:
+        Between(*networks, given)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 150e6, f"{most / 1e6:.0f} MB"
+
+
+def test_a_network_of_large_windows_is_run_a_few_samples_at_a_time() -> None:
+    def batch(side: int) -> int:
+        s = Sketch(side, side, 8)
+        return Network(s.build(s.dense(s.mean(s.conv(s.x, 2)), 2)), "m").batch(256)
+
+    # 9 * 8 numbers at each place, of four bytes: 256 MiB of them, and no more.
+    assert batch(16) == 256
+    assert batch(96) == 2**26 // (96 * 96 * 72)

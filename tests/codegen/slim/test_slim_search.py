@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from slimkit import Array, Sketch, by_tflm, digit_pair, digit_samples, drawn, numbers_of, tflm
+from slimkit import RELU, Array, Sketch, by_tflm, digit_pair, digit_samples, drawn, numbers_of, tflm
 
 from accuracykit import npz, scripted
 from clikit import done
-from modelkit import build, with_operator
+from modelkit import ModelSpec, build, with_operator, with_tensor
 from tinymldelta.accuracy import Metric, Samples, choose_metric, judge, read_samples
-from tinymldelta.accuracy.data import read_inputs
+from tinymldelta.accuracy.data import Feed, dequantise, read_inputs
 from tinymldelta.delta.encode import encode
 from tinymldelta.errors import Refusal
 from tinymldelta.facts import facts_of
@@ -25,7 +25,7 @@ from tinymldelta.slim.distil import distil
 from tinymldelta.slim.maker import Maker
 from tinymldelta.slim.network import Network
 from tinymldelta.slim.operators import softmax
-from tinymldelta.slim.search import Outcome, SlimOptions, SlimResult, slim
+from tinymldelta.slim.search import FAILURES, Outcome, SlimOptions, SlimResult, slim
 
 CALIBRATION, VALIDATION, TEST = slice(0, 60), slice(60, 130), slice(130, 200)  # apart
 PRICE = 2e-7
@@ -152,6 +152,34 @@ def test_candidates_are_those_of_the_seed(two: Between, maker: Maker) -> None:
     again = Maker(two, 0).make(PRICE)
     assert same(maker.make(PRICE), again)
     assert not same(again, Maker(two, 1).make(PRICE))
+
+
+@pytest.mark.parametrize("factor", [1e-5, 1e5])
+def test_candidates_do_not_depend_on_the_unit_of_the_output(factor: float) -> None:
+    """A pressure in pascals is slimmed as one in bars."""
+    s = Sketch(10, scale=0.02)
+    out = s.dense(s.dense(s.x, 8, activation=RELU), 2)
+    spec, moved = s.spec(out), Sketch(10, scale=0.02, seed=1)
+    target = moved.spec(moved.dense(moved.dense(moved.x, 8, activation=RELU), 2))
+    given = drawn(s, 64).astype(np.float32) * np.float32(s.scale(s.x))
+    made = []
+    for times in (1.0, factor):
+        two = Between(
+            *(Network(build(in_units(m, out, times)), "m") for m in (spec, target)), given
+        )
+        made.append([Maker(two, 0).make(price) for price in (1e-6, 1e-5, 1e-4, 1e-3)])
+    counts = [[differing(two, n) for n in path] for path in made]
+    for one, other in zip(*made, strict=True):
+        assert sum(int((one.q[i] != other.q[i]).sum()) for i in one.q) <= 8, counts
+
+
+def in_units(spec: ModelSpec, out: int, times: float) -> ModelSpec:
+    """The same model with an output that is so many times as large."""
+    last = spec.nodes[-1]
+    for t in (last.inputs[1], last.inputs[2], out):
+        scale = tuple(one * times for one in spec.tensors[t].scale)
+        spec = with_tensor(spec, t, scale=scale)
+    return spec
 
 
 # ---- distillation ----
@@ -290,6 +318,52 @@ def test_an_autoencoder_s_base_needs_no_update_to_itself(sst: Path) -> None:
     assert found.outcome is Outcome.NO_UPDATE
 
 
+# ---- scores that are told apart without an error ----
+
+
+@pytest.fixture(scope="module")
+def told_apart() -> Case:
+    """A target whose scores of the two labels lie far apart; the base's do not."""
+    s = Sketch(24, scale=0.02)
+    hidden = s.dense(s.x, 32, activation=RELU)
+    target = s.build(s.dense(hidden, 1))
+    weights = s.tensors[1].data
+    assert weights is not None
+    moved = np.frombuffer(weights, np.int8).astype(int) + s.random.integers(-110, 111, len(weights))
+    base = target.replace(weights, np.clip(moved, -127, 127).astype(np.int8).tobytes())
+    x = drawn(s, 6000)
+    scores = by_tflm(target, x)[:, 0]
+    low, high = np.quantile(scores, (0.37, 0.63))
+    x, y = x[(scores < low) | (scores > high)], scores[(scores < low) | (scores > high)] > high
+    model = read_model(target, "m")
+    samples = [
+        read_samples(npz(x=x[part], y=y[part].astype(np.uint8)), f"from {part.start}", model)
+        for part in (slice(0, 400), slice(400, 2400))
+    ]
+    return Case(base, target, *samples)
+
+
+def test_candidates_that_lose_no_pair_pass(told_apart: Case) -> None:
+    """Samples that are all told apart bound what is lost by their number."""
+    found = told_apart.search(1.0, distils=False)
+    assert found.outcome is Outcome.SLIMMED and found.chosen is not None
+    assert found.target_value == 1.0 > found.base_value + 0.01
+    assert any(point.drop == 0 and point.passes for point in found.points)
+
+
+def test_what_too_few_samples_leave_open_does_not_end_the_search(told_apart: Case) -> None:
+    """No model could pass that loses no pair: that candidates do not either is not their fault."""
+    x, y = told_apart.validation.inputs[0], told_apart.validation.labels
+    order = np.argsort(by_tflm(told_apart.target, x)[:, 0])
+    far = np.concatenate([order[:30], order[-30:]])
+    few = Samples("few", (x[far],), y[far], b"\0" * 32)
+    found = replace(told_apart, validation=few).search(1.0, distils=False)
+    small = [point for point in found.points if point.patch_bytes <= 0.6 * found.ordinary]
+    assert not any(point.passes for point in small)
+    assert [point.drop for point in small[:FAILURES]] == [0.0] * FAILURES
+    assert len(small) > FAILURES
+
+
 # ---- nothing that passes ----
 
 
@@ -365,6 +439,24 @@ def test_too_few_samples_are_refused_before_anything_is_searched(case: Case, dig
     few = replace(case, validation=labelled(digits, VALIDATION, 1, 2, case.target))
     with pytest.raises(Refusal, match="70 samples are too few for a budget of 0.5"):
         few.search(0.5)
+
+
+def test_labels_that_are_the_target_s_own_outputs_are_refused(sst: Path) -> None:
+    """Its error is 0 then, and a budget in percent of it is none."""
+    base, target = ((sst / f"{name}.tflite").read_bytes() for name in ("base", "target"))
+    model = read_model(target, "m")
+    x = np.random.default_rng(0).uniform(0, 1, (200, 12)).astype(np.float32)
+    feed = Feed(read_inputs(npz(x=x), "x", model), model)
+    given = np.stack([feed.sample(row)[0] for row in range(len(x))])
+    out = by_tflm(target, given).reshape(len(x), *model.output_tensors[0].shape[1:])
+    y = dequantise(out.astype(np.int8), model.output_tensors[0])
+    samples = [
+        read_samples(npz(x=part, y=of), name, model)
+        for name, part, of in (("c", x[:100], y[:100]), ("v.npz", x[100:], y[100:]))
+    ]
+    with pytest.raises(Refusal, match=r"v\.npz: the target's mean absolute error is 0") as refused:
+        Case(base, target, *samples).search(5.0)
+    assert "not the target's own outputs" in refused.value.fix
 
 
 def test_validation_samples_that_were_calibrated_with_are_refused(case: Case) -> None:

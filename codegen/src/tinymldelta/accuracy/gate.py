@@ -76,17 +76,18 @@ def judge(
     *,
     base_where: str,
     target_where: str,
-    max_drop: float,
+    max_drop: float | None,
     confident: bool = False,
     progress: Progress | None = None,
 ) -> Judged:
     """Run both models on the samples, and refuse a target that is worse by more than `max_drop`.
 
-    max_drop: in the metric's unit. confident: the bound on the drop must not be larger either.
+    max_drop: in the metric's unit; None: refuse none. confident: the bound on the drop must not be
+    larger either.
     The samples are run one by one in their order, so a model with a state sees them as a stream.
     Raises WorseTarget, or Refusal for data and models that cannot be judged.
     """
-    if not 0 <= max_drop < float("inf"):
+    if max_drop is not None and not 0 <= max_drop < float("inf"):
         raise Refusal("--max-drop", f"{max_drop:g} is no number from 0 up", "give 0 for no drop")
     old = _Runner(base, base_where, samples, interpreter)
     new = _Runner(target, target_where, samples, interpreter)
@@ -118,7 +119,8 @@ def judge(
         clipped=new.feed.clipped,
         data_sha256=samples.sha256,
     )
-    _decide(result, max_drop, confident, target_where, samples.where)
+    if max_drop is not None:
+        _decide(result, max_drop, confident, target_where, samples.where)
     return Judged(result, tuple(seen))
 
 

@@ -184,10 +184,15 @@ class AreaUnderCurve:
             labels = self._labels[rows]
             return 100 * (_auc(base[rows], labels) - _auc(target[rows], labels))
 
-        everything = np.arange(len(base))
+        lost = drop(np.arange(len(base)))
         bound = bootstrap_bound(drop, resample_within(self._labels))
+        if bound is None and lost == 0:
+            # The same pairs are in order. So many of them have no sample in common, and none of
+            # these was lost: the share of all that is lost, which is the drop, is bounded by that.
+            pairs = int(min(self._labels.sum(), (~self._labels).sum()))
+            bound = 100 * accuracy_drop_bound(0, 0, pairs)
         was, now = (_auc(scores, self._labels) for scores in (base, target))
-        return Compared(was, now, drop(everything), bound)
+        return Compared(was, now, lost, bound)
 
 
 def _auc(scores: Array, labels: Array) -> float:

@@ -42,7 +42,8 @@ def distil(between: Between, numbers: Numbers, steps: int, seed: int) -> Numbers
     Gradients go straight through the rounding of weights and tensors. Deterministic for a seed.
     """
     own, target = between.own, between.target
-    wanted = target.run(between.given, between.wanted)[target.head]
+    runs = target.in_batches(between.given, between.wanted)
+    wanted = np.concatenate([values[target.head] for values in runs])
     q = {i: x.astype(np.float32) for i, x in numbers.q.items()}
     free = {i: (x != between.base.layers[i].q) for i, x in numbers.q.items()}
     scale = {i: x[:, None].astype(np.float32) for i, x in numbers.scale.items()}

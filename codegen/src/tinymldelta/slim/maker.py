@@ -15,8 +15,10 @@ from tinymldelta.slim.windows import Array
 
 _BATCH: Final = 128
 _SCALE_BITS: Final = 40.0  # of a scale that is sent, and with it the biases'
+_STEPS: Final = 256  # of an int8 tensor
 _DRAWS: Final = 4  # of Fisher's information, for each sample
 _LEAST_WEIGHT: Final = 0.02  # of the mean: a channel that seems to do nothing may do something
+_NOTHING: Final = 1e-100  # a weight above 0, whatever the units of outputs are
 _PASSES: Final = 2  # the second one knows what bits the first one's changes take
 _RIDGE: Final = 0.05
 _CORRECTED: Final = 0.5  # how far weights make up for what earlier layers got wrong
@@ -41,9 +43,8 @@ class Maker:
 
     def __init__(self, between: Between, seed: int) -> None:
         self.between = between
-        self._batches = [
-            between.given[at : at + _BATCH] for at in range(0, len(between.given), _BATCH)
-        ]
+        size = between.target.batch(_BATCH)
+        self._batches = [between.given[at : at + size] for at in range(0, len(between.given), size)]
         # Of all samples at once no more is kept than is looked at.
         seen = {s.inputs[0] for s in between.target.steps if s.weighted is not None}
         self._target_values = [
@@ -59,7 +60,8 @@ class Maker:
         """What the square of an error at each channel's output costs, by layer, in nats a sample.
 
         Half the diagonal of Fisher's information, estimated by gradients for outputs that are drawn
-        as the target would have them: of a softmax classes, else the outputs with normal noise.
+        as the target would have them: of a softmax classes, else the outputs with normal noise, as
+        wide as all that the output's tensor can say: prices are the same whatever its unit is.
         """
         net, wanted = self.between.target, self.between.wanted
         total: dict[int, Reals] = {i: np.zeros(len(x.q)) for i, x in net.layers.items()}
@@ -75,12 +77,14 @@ class Maker:
         out = {}
         for i, sum_ in total.items():
             mean = sum_ / (2 * _DRAWS * len(self.between.given))
-            out[i] = mean + _LEAST_WEIGHT * mean.mean() + 1e-12
+            out[i] = mean + _LEAST_WEIGHT * mean.mean() + _NOTHING
         return out
 
     def _drawn(self, head: Array, random: np.random.Generator) -> Array:
-        if not self.between.target.ends_in_softmax:
-            return random.standard_normal(head.shape, np.float32)
+        net = self.between.target
+        if not net.ends_in_softmax:
+            width = np.float32(_STEPS * net.activations[net.head][0])
+            return random.standard_normal(head.shape, np.float32) / width
         p = softmax(head).reshape(len(head), -1).astype(np.float64)
         drawn = (p.cumsum(axis=1) < random.random((len(p), 1))).sum(axis=1)
         hot = np.eye(p.shape[1])[np.minimum(drawn, p.shape[1] - 1)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -50,6 +50,8 @@ _TIED: Final = frozenset({"AVERAGE_POOL_2D", "MAX_POOL_2D", "PAD", "RELU6", "RES
 _ELEMENTS_MAX: Final = 1 << 22  # of a computed tensor: beyond what a microcontroller holds
 _SCALES: Final = (1e-12, 1e12)  # between which products stay within binary32
 _REACH_MAX: Final = 1 << 10  # of a filter or a padding, in places
+_BATCH: Final = 256  # samples that are run at once, unless layers see more than this of them:
+_SEEN_MAX: Final = 1 << 26  # numbers, four bytes each
 LAYERS: Final = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _KNOWN: Final = frozenset(
     {*LAYERS, *_TIED, "MEAN", "ADD", "RELU", "QUANTIZE", "SOFTMAX", "LOGISTIC"}
@@ -355,6 +357,26 @@ class Network:
         for step in self.steps:
             self.advance(values, step, parameters, open_at)
         return values
+
+    def in_batches(self, given: Array, parameters: Parameters) -> Iterator[dict[int, Array]]:
+        """The same for many inputs, some at a time: memory is the network's matter, not theirs."""
+        size = self.batch(_BATCH)
+        for at in range(0, len(given), size):
+            yield self.run(given[at : at + size], parameters)
+
+    def batch(self, most: int) -> int:
+        """How many samples to run at once, up to `most`: 1, if one fills the memory."""
+        return max(min(most, _SEEN_MAX // max(self._seen_by_layer(), 1)), 1)
+
+    def _seen_by_layer(self) -> int:
+        """Numbers that windows of one sample hold, of the layer with the most."""
+        most = 0
+        for i, layer in self.layers.items():
+            shape = self.model.tensors[self.model.nodes[i].outputs[0]].shape
+            places = int(np.prod(shape[1:-1]))
+            channels = len(layer.q) if layer.kind == "DEPTHWISE_CONV_2D" else 1
+            most = max(most, places * layer.q.shape[1] * channels)
+        return most
 
     def start(self, given: Array) -> dict[int, Array]:
         """The input alone, as its tensor can say it."""

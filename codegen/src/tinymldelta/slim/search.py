@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from tinymldelta.accuracy import GateResult, Judged, Metric, Samples, judge
+from tinymldelta.accuracy import TITLES, GateResult, Judged, Metric, MetricKind, Samples, judge
 from tinymldelta.accuracy.data import Feed, common_samples
 from tinymldelta.accuracy.metrics import Compared, Seen
 from tinymldelta.delta.encode import Progress, encode
@@ -34,14 +34,13 @@ FAILURES: Final = 2  # candidates beyond the budget, one behind the other, that 
 _EARLY: Final = 0.6
 _STEPS: Final = 200  # of distillation, unless the network is large:
 _WORK: Final = 1.0e11  # multiplications for one candidate's distillation
-_BATCH: Final = 256
 _CALIBRATION_MIN: Final = 16
-_CALIBRATION_MAX: Final = 1024  # samples that are made use of
+_CALIBRATION_MAX: Final = 1024  # samples that are made use of, unless what layers are given
+_GIVEN_MAX: Final = 1 << 27  # of all of them is more numbers than this, four bytes each
 _BOOTSTRAP_MIN: Final = 30  # samples from which a bound by resampling means something
 # Bounds take samples for independent. They hardly ever are (windows of one series, pictures of one
 # thing), so the distance from drop to bound counts as if half of them told nothing new.
 _MARGIN: Final = 2**0.5
-_ANY: Final = 1e30  # a drop that every model is within
 
 
 class Outcome(Enum):
@@ -105,18 +104,22 @@ class _Judge:
         self._given = Feed(samples, target.model).real()
         self._input = target
         self._target = self._outputs(target, target.parameters())
+        self._alike = metric.compare(self._seen(self._target))
 
     def _outputs(self, network: Network, parameters: Parameters) -> Array:
-        parts = [
-            network.run(self._given[at : at + _BATCH], parameters)[network.output]
-            for at in range(0, len(self._given), _BATCH)
-        ]
-        return np.concatenate(parts)
+        runs = network.in_batches(self._given, parameters)
+        return np.concatenate([values[network.output] for values in runs])
 
     def compare(self, network: Network, parameters: Parameters) -> tuple[Compared, int]:
         """Against the target; and to how many samples the answer is another."""
         seen = self._seen(self._outputs(network, parameters))
         return self.metric.compare(seen), sum(one.changed for one in seen)
+
+    def tells(self, compared: Compared) -> bool:
+        """Did the model do otherwise than the target? Else that it does not pass is no failure of
+        its own: no model would."""
+        alike = self._alike.drop, self._alike.bound
+        return compared.bound is not None and (compared.drop, compared.bound) != alike
 
     def _seen(self, outputs: Array) -> list[Seen]:
         given = self._input.rounded(self._input.input, self._given)[0].astype(np.float64)
@@ -170,10 +173,16 @@ def slim(
     def judged_against(old: bytes, old_where: str, new: bytes, new_where: str) -> Judged:
         return judge(
             old, new, validation, metric, interpreter, base_where=old_where,
-            target_where=new_where, max_drop=_ANY,
+            target_where=new_where, max_drop=None,
         )  # fmt: skip
 
     alone = judged_against(target, target_where, base, base_where)
+    if not np.isfinite(alone.result.drop):
+        raise Refusal(
+            validation.where,
+            f"the target's {TITLES[metric.kind]} is 0, of which nothing is a percentage",
+            "give what was measured as `y`, not the target's own outputs",
+        )
     _check_enough(alone, validation, metric, options.max_drop)
     result = SlimResult(
         Outcome.NOT_SLIMMED, "", None, (), None, len(encode(base, target)), alone.result.base,
@@ -192,7 +201,7 @@ def slim(
         first = Network(without_vectors(base, read_model(base, where)), where)
         where = target_where
         networks = first, Network(target, target_where)
-        given = Feed(calibration, networks[1].model).real()[:_CALIBRATION_MAX]
+        given = Feed(calibration, networks[1].model).real()[: _used(networks[1])]
         between = Between(*networks, given)
         judged = _Judge(validation, metric, between.target)
         points, models = _sequence(between, judged, options, base, result.ordinary, progress)
@@ -226,7 +235,8 @@ def failures_after(failures: int, within: bool, share: float) -> int:
 def _check_enough(alone: Judged, samples: Samples, metric: Metric, max_drop: float) -> None:
     """Could these samples show of any model that it is good enough?"""
     best = metric.compare([replace(one, target=one.base, changed=False) for one in alone.seen])
-    if best.bound is None and len(samples) >= _BOOTSTRAP_MIN:
+    # By resampling, a model that does a little otherwise has a closer bound than one that does not.
+    if metric.kind is not MetricKind.ACCURACY and len(samples) >= _BOOTSTRAP_MIN:
         return
     if not is_within(best.drop, best.bound, max_drop):
         left = "nothing certain"
@@ -266,7 +276,8 @@ def _sequence(
         model = between.write(numbers)
         compared, changed = judged.compare(between.own, between.parameters(numbers))
         within = is_within(compared.drop, compared.bound, options.max_drop)
-        failures = failures_after(failures, within, share)
+        if within or judged.tells(compared):
+            failures = failures_after(failures, within, share)
         weights = _changed_weights(between, numbers)
         points.append(
             Point(
@@ -286,6 +297,13 @@ def _changed_weights(between: Between, numbers: Numbers) -> int:
     return sum(
         int(np.count_nonzero(numbers.q[i] != layer.q)) for i, layer in between.base.layers.items()
     )
+
+
+def _used(network: Network) -> int:
+    """How many calibration samples are made use of, so that memory is the network's matter."""
+    given = {s.inputs[0] for s in network.steps if s.weighted is not None}
+    elements = sum(network.model.tensors[t].elements for t in given)
+    return int(np.clip(_GIVEN_MAX // elements, _CALIBRATION_MIN, _CALIBRATION_MAX))
 
 
 def _steps_for(between: Between) -> int:
