@@ -1,12 +1,13 @@
 """How small `tmd slim` makes updates, and what it costs in accuracy on data that no step has seen.
 
     python benchmarks/slim.py [--only PAIR ...] [--way WAY ...] [--jobs N] [--build DIR] [--out DIR]
-    python benchmarks/slim.py --from benchmarks/slim.tsv [--out DIR]
+    python benchmarks/slim.py --from slim.tsv [--only PAIR ...] [--way WAY ...] [--out DIR]
 
 Pairs of models are made (slimming/pairs.py; some minutes of training, wants requirements/train.txt)
 and kept in build/slim, where finished runs are kept too until code or pairs change. Writes slim.md,
 slim.tsv and slim.svg; with --only or --way, into --out DIR alone. --from: the report and the plot
-anew from recorded runs. Wants requirements/demo.txt for TensorFlow Lite Micro, and
+anew from recorded runs; with --only or --way, these runs anew and all others as they are recorded.
+Wants requirements/demo.txt for TensorFlow Lite Micro, and
 requirements/peers.txt.
 
 Exit status: 0; 1 if something failed, a slimmed model is not what a device with the base expects,
@@ -32,7 +33,7 @@ import rich.progress
 from peers.peer import Absent
 from slimming import plot, report, store
 from slimming.data import is_made
-from slimming.kinds import NAMES, is_large
+from slimming.kinds import NAMES, is_held_out, is_large
 from slimming.runs import BUDGETS, TOOLS, Run, Task, one_thread, perform
 from slimming.ways import DISTILLED, PATHS, TITLES
 from tinymldelta.errors import Refusal
@@ -57,6 +58,8 @@ def tasks_for(names: Sequence[str], ways: Sequence[str], build: Path) -> list[Ta
             tasks += [Task(folder, way, BUDGETS[:1]) for way in ways if way == DISTILLED]
             continue
         for way in ways:
+            if is_held_out(name) and way != DISTILLED:
+                continue  # these pairs are there for the promise, which is of this one
             if way == DISTILLED:
                 tasks += [Task(folder, way, (budget,)) for budget in BUDGETS]
             else:
@@ -123,7 +126,7 @@ def run_all(
 
 
 def _perform(task: Task) -> list[Run]:
-    """A Refusal does not come through between processes: its text does."""
+    """A refusal names a file of samples, of which every pair has one: the pair is said with it."""
     try:
         return perform(task)
     except Refusal as refusal:
@@ -184,13 +187,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--jobs is a number from 1 up")
     part = given.only is not None or given.way is not None
     out = given.out or (None if part else OUT)
+    recorded = None
     if given.recorded is not None:
-        if part:
-            parser.error("--from takes all runs that are recorded: leave --only and --way out")
         if not given.recorded.is_file():
             return fail(f"no file {given.recorded}")
-        bench = store.read_tsv(given.recorded.read_text(encoding="utf-8"))
-        return write(bench, given.out or given.recorded.parent)
+        recorded = store.read_tsv(given.recorded.read_text(encoding="utf-8"))
+        out = given.out or given.recorded.parent
+        if not part:
+            return write(recorded, out)
     names = given.only or NAMES
     unknown = [name for name in names if name not in NAMES and not is_made(given.build / name)]
     if unknown:
@@ -200,6 +204,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = rich.console.Console(stderr=True)
     try:
         said = versions()
+        if recorded is not None and list(recorded.versions) != said:
+            return fail(
+                f"{given.recorded} was recorded with other versions than these: "
+                + ", ".join(sorted({*recorded.versions} ^ {*said}))
+            )
         make_pairs(names, given.build, given.jobs, console)
         finished = store.Finished(given.build / "runs", store.library_digest())
         found = run_all(tasks_for(names, ways, given.build), finished, given.jobs, console)
@@ -208,7 +217,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Absent, RuntimeError) as error:
         return fail(str(error))
     # Recorded figures have as many places as the file, so that --from gives the same report.
-    bench = store.read_tsv(store.render_tsv(store.Bench(store.in_order(found, names), said)))
+    found = store.in_order(store.instead(recorded, found), tuple(dict.fromkeys((*NAMES, *names))))
+    bench = store.read_tsv(store.render_tsv(store.Bench(found, said)))
     return summary(bench) if out is None else write(bench, out)
 
 

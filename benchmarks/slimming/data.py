@@ -9,14 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from slimming.kinds import RECIPE
-from tinymldelta.accuracy import Metric, Samples, choose_metric, read_samples
+from slimming.kinds import KINDS, LARGE, RECIPE, VIEWS, kind_of
+from tinymldelta.accuracy import Metric, MetricKind, Samples, choose_metric, read_samples
 from tinymldelta.accuracy.data import Array, Feed, dequantise, joined, split
 from tinymldelta.accuracy.gate import infer, load
-from tinymldelta.accuracy.metrics import Compared
+from tinymldelta.accuracy.metrics import Compared, Seen
 from tinymldelta.interpreter import Interpreter
 from tinymldelta.model import read_model
 
+_MODELS = ("base", "target")
 PARTS = ("calibration", "validation", "test")
 ABOUT = "pair.json"
 
@@ -54,10 +55,42 @@ def read_pair(folder: Path) -> Pair:
 
 @dataclass(frozen=True)
 class Verdict:
-    """compared: with the target. changed: samples to which the model answers differently."""
+    """compared: with the target. changed: samples to which the model answers differently. as_one:
+    how many of them count as one; None where none differs, or where that is not known.
+    """
 
     compared: Compared
     changed: int
+    as_one: float | None
+
+
+def count_as_one(seen: Sequence[Seen], labels: Array | None, views: int) -> float | None:
+    """How many samples tell as much as one would that is independent of all others.
+
+    By the variance of the drop if things are drawn, over that if samples are (the design effect).
+    Sample i is a view of thing i modulo their number. labels: of an AUC, whose samples count by how
+    many of the other label they are above (Obuchowski, Biometrics 53, 1997); None for an accuracy.
+    None where no sample differs.
+    """
+    base, target = (np.array([getattr(one, of) for one in seen], float) for of in _MODELS)
+    if labels is None:
+        parts = (base - base.mean()) - (target - target.mean())
+    else:
+        parts = _placed(base, labels) - _placed(target, labels)
+    alone = float((parts**2).sum())
+    together = float((parts.reshape(views, -1).sum(axis=0) ** 2).sum())
+    return together / alone if alone > 0 else None
+
+
+def _placed(scores: Array, labels: Array) -> Array:
+    """What each sample adds to the AUC, less the mean of its label's."""
+    out = np.zeros(len(scores))
+    for label in (False, True):
+        own, other = scores[labels == label], np.sort(scores[labels != label])
+        below = np.searchsorted(other, own, "left") + np.searchsorted(other, own, "right")
+        share = below / (2 * len(other))
+        out[labels == label] = (1 if label else -1) * (share - share.mean()) / len(own)
+    return out
 
 
 class Judge:
@@ -69,6 +102,7 @@ class Judge:
     def __init__(self, pair: Pair, samples: Samples, interpreter: Interpreter) -> None:
         self._samples, self._interpreter = samples, interpreter
         self._metric = pair.metric_on(samples)
+        self._views = VIEWS if kind_of(pair.name) in KINDS | LARGE else 1
         self._feed = Feed(samples, read_model(pair.target, pair.name))
         self._model = read_model(pair.target, pair.name)
         self._target = self._outputs(pair.target)
@@ -80,7 +114,12 @@ class Judge:
         for row, (was, now) in enumerate(zip(self._target, outputs, strict=True)):
             given = [dequantise(self._feed.sample(row)[0], tensor)]
             seen.append(self._metric.see(row, given, was, now))
-        return Verdict(self._metric.compare(seen), sum(one.changed for one in seen))
+        as_one = None
+        if self._views > 1:
+            labels = self._samples.labels.astype(bool)
+            of_auc = self._metric.kind is MetricKind.AUC
+            as_one = count_as_one(seen, labels if of_auc else None, self._views)
+        return Verdict(self._metric.compare(seen), sum(one.changed for one in seen), as_one)
 
     def _outputs(self, data: bytes) -> list[Sequence[Array]]:
         model = read_model(data, "model")

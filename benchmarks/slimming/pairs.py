@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from slimming.kinds import RECIPE
+from slimming.kinds import RECIPE, VIEWS
 
 # Before TensorFlow is imported: the same kernels on every x86-64 CPU, no GPU, no start-up chatter.
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
@@ -46,7 +46,7 @@ SIDE: Final = 16  # of a picture, in pixels
 # Many are for validation and test, because views of one digit are hardly more than one sample.
 TRAINING, CALIBRATION, VALIDATION = 600, 147, 525
 FEW: Final = 200  # that a base was trained on where its target has more
-VIEWS: Final = {"training": 4, "calibration": 4, "validation": 7, "test": 7}  # of each digit
+TIMES: Final = {"training": 4, "calibration": 4, "validation": VIEWS, "test": VIEWS}  # each digit
 
 Array = np.ndarray[Any, Any]
 keras = tf.keras
@@ -206,7 +206,7 @@ def make(name: str, kind: Kind, seed: int, folder: Path) -> None:
     digits = load_digits()
     order = random.permutation(len(digits.images))
     ends = np.cumsum([TRAINING, CALIBRATION, VALIDATION])
-    parts = dict(zip(VIEWS, np.split(order, ends), strict=True))
+    parts = dict(zip(TIMES, np.split(order, ends), strict=True))
 
     def views(of: Array, times: int, drifted: bool) -> tuple[Array, Array]:
         pictures = [seen(random, digits.images[of] / 16, drifted) for _ in range(times)]
@@ -216,7 +216,7 @@ def make(name: str, kind: Kind, seed: int, folder: Path) -> None:
     def given(x: Array) -> Array:
         return x.reshape(len(x), -1) if kind.restores else x
 
-    training, times = parts["training"], VIEWS["training"]
+    training, times = parts["training"], TIMES["training"]
     net = kind.network()
     x, y = views(training if kind.drift else training[:FEW], times, drifted=False)
     fit(net, given(x), y, kind.base_epochs, 2e-3, kind.restores)
@@ -229,7 +229,7 @@ def make(name: str, kind: Kind, seed: int, folder: Path) -> None:
     (folder / "base.tflite").write_bytes(base)
     (folder / "target.tflite").write_bytes(target)
     for part in ("calibration", "validation", "test"):
-        x, y = views(parts[part], VIEWS[part], kind.drift)
+        x, y = views(parts[part], TIMES[part], kind.drift)
         if kind.restores and part != "calibration":
             y = (random.permutation(len(x)) % 2).astype(np.uint8)
             x[y == 1] = soiled(random, x[y == 1])

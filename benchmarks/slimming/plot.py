@@ -8,7 +8,7 @@ from typing import Any
 
 from peers.libraries import HOW_TO_GET
 from peers.peer import Absent
-from slimming.kinds import KINDS, LARGE, SEEDS, kind_of
+from slimming.kinds import KINDS, LARGE, SEEDS, is_held_out, kind_of
 from slimming.runs import BUDGETS, Run
 from slimming.store import Bench
 from slimming.ways import DISTILLED
@@ -28,7 +28,7 @@ def draw(bench: Bench, out: Path) -> None:
     except ImportError as error:
         raise Absent(HOW_TO_GET) from error
 
-    runs = [run for run in bench.runs if run.way == DISTILLED]
+    runs = [run for run in bench.runs if run.way == DISTILLED and not is_held_out(run.pair)]
     kinds = [kind for kind in KINDS | LARGE if any(kind_of(run.pair) == kind for run in runs)]
     rows = max(-(-len(kinds) // _COLUMNS), 1)
     # Text stays text, and names within the file do not depend on chance.

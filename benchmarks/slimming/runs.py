@@ -52,6 +52,7 @@ class Run:
     samples; changed: how many get another answer. seconds, cpu: of the clock and of the processor;
     of the candidates for all budgets, but for `distilled`. tools: the smallest patch of each, of
     the target and of the slimmed one. fault: what is wrong with the slimmed model, if anything.
+    as_one: how many test samples count as one, as the drop varies; None where that is not known.
     """
 
     pair: str
@@ -77,6 +78,7 @@ class Run:
     tools: dict[str, tuple[int, int]] = field(default_factory=dict)
     path: tuple[Candidate, ...] = ()
     fault: str = ""
+    as_one: float | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -270,6 +272,7 @@ class _Work:
             tools=sizes,
             path=path,
             fault=fault,
+            as_one=seen.as_one if seen else None,
         )
 
 

@@ -128,7 +128,7 @@ def read_tsv(text: str) -> Bench:
 def _run_of(row: dict[str, str]) -> Run:
     values: dict[str, object] = {}
     for field in _PLAIN:
-        said = row[field.name]
+        said = row.get(field.name, _EMPTY)  # a record may be older than the field
         kind = str(field.type).removesuffix(" | None")
         nothing = "" if kind == "str" else None
         values[field.name] = nothing if said == _EMPTY else _NUMBERS[kind](said)
@@ -142,6 +142,13 @@ def _run_of(row: dict[str, str]) -> Run:
         patch, drop, bound = one.split("/")
         path.append(Candidate(int(patch), float(drop), None if bound == _EMPTY else float(bound)))
     return Run(**values, tools=tools, path=tuple(path))  # type: ignore[arg-type]
+
+
+def instead(recorded: Bench | None, anew: Sequence[Run]) -> list[Run]:
+    """All runs, those that were done anew in place of what is recorded of them."""
+    done = {(run.pair, run.way, run.budget) for run in anew}
+    kept = recorded.runs if recorded else ()
+    return [*anew, *(run for run in kept if (run.pair, run.way, run.budget) not in done)]
 
 
 def in_order(runs: Iterable[Run], names: Sequence[str]) -> list[Run]:

@@ -17,13 +17,13 @@ import pytest
 
 import slim
 from slimming import report, runs, store
-from slimming.data import PARTS, is_made, read_pair
-from slimming.kinds import KINDS, NAMES, RECIPE, SEEDS, kind_of
+from slimming.data import PARTS, count_as_one, is_made, read_pair
+from slimming.kinds import HELD_OUT, KINDS, NAMES, RECIPE, SEEDS, is_held_out, kind_of
 from slimming.runs import BUDGETS, Candidate, Run, Task, perform
 from slimming.store import Bench
 from slimming.ways import DIAGONAL, DISTILLED, THRESHOLD, TITLES, candidates
 from tinymldelta.accuracy import judge
-from tinymldelta.accuracy.metrics import Compared
+from tinymldelta.accuracy.metrics import Compared, Seen, _auc
 from tinymldelta.interpreter import TFLM, Interpreter, find_interpreter
 from tinymldelta.model import read_model
 from tinymldelta.slim import search
@@ -95,6 +95,106 @@ def test_limits_that_are_missed(changed: dict[str, object], said: str) -> None:
     assert f"## Missed\n\n- {said}" in report.render_markdown(bench, None)
 
 
+# ---- pairs held out ----
+
+
+def test_pairs_held_out_stand_apart() -> None:
+    """They are in no mean with the others, and have their own."""
+    bench = bench_of(run(), replace(run("cnn-drift_4"), patch=300, as_one=1.25))
+    text = report.render_markdown(bench, None)
+    above, _, below = text.partition("## The same limits, on pairs that nothing was chosen on")
+    assert cells(above, "slimmed ÷ ordinary patch at 1 pp")[1:3] == ["1", "0.400"]
+    assert cells(below, "slimmed ÷ ordinary patch at 1 pp")[1:3] == ["1", "0.300"]
+    assert "| cnn-drift_4" not in text.partition(", pairs held out")[0]
+    assert cells(text.partition(", pairs held out")[2], "cnn-drift: ")[1] == "0.300"
+    own, others = (cells(text, name)[-3] for name in ("cnn-drift_4", "cnn-drift_1"))
+    assert (own, others) == ("1.25", "–")
+    assert cells(below, "test samples that count as one: median")[1:3] == ["1", "1.25"]
+    assert "the large model" not in below.partition("##")[0]
+    lines = report.summary_lines(bench)
+    assert [line.partition(" of ")[0] for line in lines] == [
+        "1 pp: 0.400", "1 pp, pairs held out: 0.300",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"patch": 451}, "0.451 of the pairs held out at 1 pp, at most 0.45"),
+        ({"test_drop": 1.001}, "0 of 1 runs of the pairs held out within the budget on test data"),
+        ({"cpu": 60.5}, "cnn-drift_4 at 1 pp takes 60 s of the processor, at most 60"),
+    ],
+)
+def test_limits_are_those_of_pairs_held_out_too(changed: dict[str, object], said: str) -> None:
+    bench = bench_of(run(), replace(run("cnn-drift_4"), **changed))  # type: ignore[arg-type]
+    (line,) = report.missed_lines(bench)
+    assert line.startswith(f"MISSED: {said}")
+
+
+def test_pairs_held_out_are_for_tmd_slim_alone() -> None:
+    tasks = slim.tasks_for(["ds-more_5"], list(TITLES), Path("pairs"))
+    assert [(task.way, task.budgets) for task in tasks] == [
+        (DISTILLED, (budget,)) for budget in BUDGETS
+    ]
+
+
+# ---- how many samples count as one ----
+
+
+def _seen(base: object, target: object) -> list[Seen]:
+    pairs = zip(np.ravel(base), np.ravel(target), strict=True)  # type: ignore[call-overload]
+    return [Seen(b, t, changed=b != t) for b, t in pairs]
+
+
+def test_views_that_all_say_the_same_count_as_one() -> None:
+    random = np.random.default_rng(0)
+    base, target = random.random((2, 90)) < 0.8
+    seen = _seen(np.tile(base, 7), np.tile(target, 7))
+    assert count_as_one(seen, None, 7) == pytest.approx(7)
+    scores = random.normal(0, 1, (2, 90))
+    labels = np.tile(np.arange(90) % 2 == 1, 7)
+    seen = _seen(*(np.tile(one, 7) for one in scores))
+    assert count_as_one(seen, labels, 7) == pytest.approx(7)
+
+
+def test_samples_that_are_independent_count_as_many() -> None:
+    random = np.random.default_rng(1)
+    seen = _seen(*(random.random((2, 7 * 4000)) < 0.8))
+    assert count_as_one(seen, None, 7) == pytest.approx(1, abs=0.1)
+    labels = random.random(7 * 4000) < 0.5
+    assert count_as_one(_seen(*random.normal(0, 1, (2, 7 * 4000))), labels, 7) == pytest.approx(
+        1, abs=0.1
+    )
+    assert count_as_one(_seen(labels, labels), None, 7) is None
+
+
+def test_it_is_what_drawing_things_in_place_of_samples_does_to_an_auc() -> None:
+    """Half of what a score says is the thing's, half the view's; all views have its label."""
+    random = np.random.default_rng(2)
+    things, views = 300, 5
+    labels = np.tile(np.arange(things) % 2 == 1, views)
+
+    def noise() -> np.ndarray:
+        return np.tile(random.normal(0, 1, things), views) + random.normal(0, 1, labels.size)
+
+    scores = [1.5 * labels + noise() for _ in range(2)]
+    found = count_as_one(_seen(*scores), labels, views)
+
+    def drop(rows: np.ndarray) -> float:
+        return float(np.subtract(*(_auc(s[rows], labels[rows]) for s in scores)))
+
+    drops: list[list[float]] = [[], []]
+    for _ in range(400):
+        drops[0].append(drop(random.integers(0, labels.size, labels.size)))
+        drawn = random.integers(0, things, things)
+        drops[1].append(drop((drawn + things * np.arange(views)[:, None]).ravel()))
+    assert found == pytest.approx(np.var(drops[1]) / np.var(drops[0]), rel=0.25)
+    assert found is not None and found > 1.3
+
+
+# ---- means ----
+
+
 def test_the_mean_is_geometric_and_knows_of_what_was_not_slimmed() -> None:
     found = [
         run("cnn-drift_1"),
@@ -160,7 +260,12 @@ def test_the_recorded_report_is_that_of_the_recorded_runs() -> None:
     said = report.render_markdown(bench, "slim.svg")
     assert said == (RECORDED / "slim.md").read_text(encoding="utf-8")
     # All runs are listed: each pair, way and budget; of the large one the larger budget alone.
-    wanted = {(n, w, b) for n in NAMES for w in TITLES for b in BUDGETS if n != "large-drift_1"}
+    # The pairs held out are for what is promised of `tmd slim`.
+    small = [n for n in NAMES if n != "large-drift_1"]
+    wanted = {
+        (n, w, b) for n in small for w in TITLES for b in BUDGETS
+        if w == DISTILLED or not is_held_out(n)
+    }  # fmt: skip
     wanted.add(("large-drift_1", DISTILLED, BUDGETS[0]))
     assert {(r.pair, r.way, r.budget) for r in bench.runs} == wanted
     assert len(bench.runs) == len(wanted)
@@ -352,6 +457,46 @@ def test_too_few_samples_are_refused_as_the_library_does(
     assert "too few" in capsys.readouterr().err
 
 
+def test_runs_that_are_done_anew_take_the_place_of_those_recorded(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: CaptureFixture
+) -> None:
+    monkeypatch.setattr(slim, "versions", lambda: ["tinymldelta 0"])
+    build, record = made.parent, tmp_path / "slim.tsv"
+    finished = store.Finished(build / "runs", store.library_digest())
+    (task,) = [t for t in slim.tasks_for(["sst_1"], [DISTILLED], build) if t.budgets == (0.5,)]
+    finished.put(task, [replace(run("sst_1", DISTILLED, 0.5), tools={}, patch=300)])
+    monkeypatch.setattr(slim, "tasks_for", lambda *_: [task])
+    recorded = [run(), run("cnn-drift_4"), run("sst_1"), run("sst_1", budget=0.5)]
+    record.write_text(store.render_tsv(Bench(recorded, ["tinymldelta 0"])))
+    call = ["--from", str(record), "--only", "sst_1", "--way", DISTILLED, "--build", str(build)]
+    assert slim.main([*call, "--jobs", "1"]) == 0
+    found = store.read_tsv(record.read_text(encoding="utf-8")).runs
+    assert [(r.pair, r.budget, r.patch) for r in found] == [
+        ("cnn-drift_1", 1.0, 400), ("cnn-drift_4", 1.0, 400), ("sst_1", 1.0, 400),
+        ("sst_1", 0.5, 300),
+    ]  # fmt: skip
+    assert "cnn-drift_4" in (tmp_path / "slim.md").read_text(encoding="utf-8")
+    # What was recorded with other versions does not go with runs of these.
+    monkeypatch.setattr(slim, "versions", lambda: ["tinymldelta 1"])
+    before = record.read_bytes()
+    assert slim.main([*call, "--jobs", "1"]) == 1
+    assert "other versions than these: tinymldelta 0, tinymldelta 1" in capsys.readouterr().err
+    assert record.read_bytes() == before
+
+
+def test_a_record_may_be_older_than_a_column() -> None:
+    """What it does not say is not known."""
+    lines = store.render_tsv(bench_of(replace(run(), as_one=1.5))).splitlines()
+    head = next(i for i, line in enumerate(lines) if not line.startswith("#"))
+    at = lines[head].split("\t").index("as_one")
+    older = [
+        line if i < head else "\t".join(c for n, c in enumerate(line.split("\t")) if n != at)
+        for i, line in enumerate(lines)
+    ]
+    (found,) = store.read_tsv("\n".join(older)).runs
+    assert found == run()
+
+
 def test_pairs_of_another_recipe_are_made_again(made: Path, tmp_path: Path) -> None:
     assert is_made(made)
     assert not is_made(tmp_path)
@@ -361,7 +506,7 @@ def test_pairs_of_another_recipe_are_made_again(made: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--only", "no_pair"], ["--way", "no-way"], ["--jobs", "0"], ["--from", "x", "--only", "y"]],
+    [["--only", "no_pair"], ["--way", "no-way"], ["--jobs", "0"]],
 )
 def test_wrong_calls(arguments: list[str], tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -371,11 +516,13 @@ def test_wrong_calls(arguments: list[str], tmp_path: Path) -> None:
 
 
 def test_every_kind_has_three_seeds_and_a_recipe() -> None:
-    assert [name for name in NAMES if kind_of(name) in KINDS] == [
-        f"{kind}_{seed}" for seed in SEEDS for kind in KINDS
-    ]
+    for held_out, seeds in ((False, SEEDS), (True, HELD_OUT)):
+        assert [n for n in NAMES if kind_of(n) in KINDS and is_held_out(n) == held_out] == [
+            f"{kind}_{seed}" for seed in seeds for kind in KINDS
+        ]
+        assert len(seeds) >= 3
     assert len(KINDS) >= 5
-    assert len(SEEDS) >= 3
+    assert not {*SEEDS} & {*HELD_OUT}
     # pairs.py needs TensorFlow: only its text is read here.
     text = (REPOSITORY / "benchmarks" / "slimming" / "pairs.py").read_text(encoding="utf-8")
     made = re.findall(r'^    "([a-z-]+)": Kind\(', text, re.M)
