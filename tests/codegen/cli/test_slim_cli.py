@@ -155,6 +155,8 @@ def test_a_slimmed_model_is_written_and_said(data: Data, tmp_path: Path) -> None
         f"{found['against_target']['changed']} of 400 answers are not the target's",
         f"its patch takes {found['body_bytes']:,} bytes without header and metadata",
         "3 is allowed, in percentage points", "accuracy: because 'y' is uint8",
+        # What is at most 2.9 and beyond a budget of 3 needs saying.
+        "within: worse by, and 1.41 times the way from there to at most, do not exceed the budget",
     ):  # fmt: skip
         assert text in words
     assert len([line for line in words.splitlines() if " within " in line]) == sum(

@@ -36,7 +36,7 @@ from tinymldelta.cli.gate import need_interpreter, result_json
 from tinymldelta.errors import Refusal
 from tinymldelta.model import read_model
 from tinymldelta.patching import MadePatch, PatchOptions
-from tinymldelta.slim.search import Outcome, SlimOptions, SlimResult, slim
+from tinymldelta.slim.search import MARGIN, Outcome, SlimOptions, SlimResult, slim
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -246,7 +246,9 @@ def _print_candidates(slimmed: Slimmed) -> None:
     console().print(t)
     click.echo(
         "  patch: without header and metadata; worse by, at most and answers changed: against the "
-        f"target,\n  in {_unit(slimmed)}; of candidates as worked out here without an interpreter"
+        f"target,\n  in {_unit(slimmed)}; of candidates as worked out here without an interpreter\n"
+        f"  within: worse by, and {MARGIN:.2f} times the way from there to at most, do not exceed "
+        "the budget, since\n  samples are hardly ever independent"
     )
 
 

@@ -35,9 +35,10 @@ def need_matplotlib(where: str) -> Any:
 def draw(result: SlimResult, metric: Metric, max_drop: float, where: str) -> bytes:
     """An SVG: the value of each candidate by the bytes of its patch, with base and target.
 
-    A bar goes down, or for an error up, to the worst value that is possible with 95 % confidence; a
-    candidate is within the budget if the bar's end is. max_drop: in the metric's unit. where: the
-    picture's name, for messages. Raises Refusal without matplotlib.
+    A bar goes down, or for an error up, to the worst value that is possible with 95 % confidence.
+    A candidate whose bar ends at the budget is beyond it: the search wants a margin of 0.41 bars.
+    max_drop: in the metric's unit. where: the picture's name, for messages. Raises Refusal without
+    matplotlib.
     """
     matplotlib = need_matplotlib(where)
     # Text stays text, and names within the file do not depend on chance.

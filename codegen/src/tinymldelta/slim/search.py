@@ -40,7 +40,7 @@ _GIVEN_MAX: Final = 1 << 27  # of all of them is more numbers than this, four by
 _BOOTSTRAP_MIN: Final = 30  # samples from which a bound by resampling means something
 # Bounds take samples for independent. They hardly ever are (windows of one series, pictures of one
 # thing), so the distance from drop to bound counts as if half of them told nothing new.
-_MARGIN: Final = 2**0.5
+MARGIN: Final = 2**0.5
 
 
 class Outcome(Enum):
@@ -222,7 +222,7 @@ def slim(
 
 def is_within(drop: float, bound: float | None, max_drop: float) -> bool:
     """Is it, even if only every second sample told anything new?"""
-    return bound is not None and drop + _MARGIN * (bound - drop) <= max_drop
+    return bound is not None and drop + MARGIN * (bound - drop) <= max_drop
 
 
 def failures_after(failures: int, within: bool, share: float) -> int:
@@ -241,7 +241,7 @@ def _check_enough(alone: Judged, samples: Samples, metric: Metric, max_drop: flo
     if not is_within(best.drop, best.bound, max_drop):
         left = "nothing certain"
         if best.bound is not None:
-            left = f"{_MARGIN * best.bound:.3g} {metric.unit} open"
+            left = f"{MARGIN * best.bound:.3g} {metric.unit} open"
         raise Refusal(
             samples.where,
             f"{len(samples)} samples are too few for a budget of {max_drop:g}: of a model that "
