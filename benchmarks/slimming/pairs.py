@@ -4,7 +4,8 @@
 
 A name is KIND_SEED, such as cnn-drift_1. Writes DIR/NAME/ with base.tflite, target.tflite,
 calibration.npz, validation.npz and test.npz (arrays x, float32 of 0 to 1, and y), and last of all
-pair.json. The same name gives the same pair. Wants requirements/train.txt.
+pair.json. The same name gives the same pair on one machine; on another CPU, training rounds
+otherwise, and comes to another pair of the kind. Wants requirements/train.txt.
 
 The pictures are scikit-learn's handwritten digits as a camera sees them, in another view each time.
 Those of training, calibration, validation and test are views of different digits. A digit has
