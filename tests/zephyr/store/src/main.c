@@ -26,6 +26,9 @@ static const uint8_t refused[] = {
 #include <refused.tmd.inc>
 };
 
+BUILD_ASSERT(!IS_ENABLED(CONFIG_TEST_PSA) || IS_ENABLED(CONFIG_TMD_SHA256_PSA),
+	     "psa.conf no longer switches CONFIG_TMD_SHA256_PSA on");
+
 static struct tmd_update update;
 static struct tmd_model model;
 static struct tmd_store_info info;
