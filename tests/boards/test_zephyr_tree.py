@@ -52,6 +52,7 @@ def test_overlay_over_the_board_itself(board: Board, tmp_path) -> None:
         *(ZEPHYR / name for name in ("include", "include/zephyr", "dts")),
         *(path for path in (ZEPHYR / "dts").iterdir() if path.name != "bindings"),
         *modules.glob("hal/*/dts"),
+        *modules.glob("hal/*/include"),  # of Espressif's HAL: dt-bindings/pinctrl
     ]
     flags = [f"-isystem{path}" for path in includes if path.is_dir()]
     library = ZEPHYR / "scripts" / "dts" / "python-devicetree" / "src"
