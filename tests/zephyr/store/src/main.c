@@ -123,6 +123,7 @@ static void expect_model(const uint8_t *bytes, size_t n)
 	zassert_equal(tmd_zephyr_open(&tmd_digits, &model), TMD_OK);
 	zassert_equal(model.bytes, n);
 	zassert_not_null(model.at, "every board of these tests has its flash in memory");
+	zassert_equal((uintptr_t)model.at % 16u, 0u, "an interpreter reads words at %p", model.at);
 	zassert_mem_equal(model.at, bytes, n);
 }
 
